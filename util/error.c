@@ -5,6 +5,8 @@
 
 G_DEFINE_QUARK(vmm_error, vmm_error)
 
+/* err is an errno value whose words are appended, or 0. */
+G_GNUC_PRINTF(4, 0)
 static void set_error(GError **error, VmmError code, int err, const char *fmt, va_list ap)
 {
     g_autofree char *message = g_strdup_vprintf(fmt, ap);
