@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A PVH kernel whose first act is one byte to the first serial port, and its last.  PAD_BYTES
+ * follow the code, so that it can be as large as a real kernel without doing more.
+ */
+    .section .note.pvh, "a", @note
+    .balign 4
+    .long 4, 8, 18
+    .asciz "Xen"
+    .quad first_out
+
+    .text
+    .code32
+    .globl first_out
+first_out:
+    mov $0x3f8, %dx
+    mov $'!', %al
+    out %al, %dx
+1:  hlt
+    jmp 1b
+    .fill PAD_BYTES, 1, 0x90
+
+    .section .note.GNU-stack, "", @progbits
