@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef DEVICES_DEVICE_H
+#define DEVICES_DEVICE_H
+
+/*
+ * What every device model is to the rest of the house: a name, a life, and a state.
+ *
+ *     xxx_new -> realize -> [ vCPUs run | drain -> (save) -> resume | drain -> reset -> resume ]
+ *             -> device_free
+ *
+ * A device is private to its file: one struct whose first member is Device, one const DeviceOps,
+ * one const VmStateDesc, and xxx_new at the end.  It knows no machine, no command line and no QMP;
+ * it is given its wires (IrqLine), guest memory and back ends.
+ */
+
+#include <glib.h>
+#include <stdbool.h>
+
+typedef struct Device Device;
+typedef struct VmStateDesc VmStateDesc;
+
+/* All members run on the main thread.  Optional members may be NULL. */
+typedef struct DeviceOps {
+    const char *name; /* the type, as -device and a template spell it */
+
+    /* Optional.  Acquires what the device needs; no vCPU runs yet. */
+    bool (*realize)(Device *dev, GError **error);
+
+    /* Back to power-on.  vCPUs are parked and the device is drained. */
+    void (*reset)(Device *dev);
+
+    /*
+     * Optional.  vCPUs are parked.  After it no request is in flight and the device touches
+     * neither guest memory nor its back end until resume; it may raise its interrupt on the way.
+     */
+    bool (*drain)(Device *dev, GError **error);
+
+    /* Optional.  Undoes drain; called before vCPUs run again.  Harmless without a drain. */
+    void (*resume)(Device *dev);
+
+    /* Optional.  Frees what the struct holds, also after a realize that failed half way. */
+    void (*finalize)(Device *dev);
+
+    /* What survives a save.  NULL is a bug unless why_unmigratable tells the user why not. */
+    const VmStateDesc *vmstate;
+    const char *why_unmigratable;
+} DeviceOps;
+
+struct Device {
+    const DeviceOps *ops;
+    char *id;
+};
+
+/* Accepts NULL. */
+void device_free(Device *dev);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(Device, device_free)
+
+/* For xxx_new: allocates size zeroed bytes that start with a Device.  id is copied. */
+void *device_alloc(const DeviceOps *ops, const char *id, size_t size);
+
+/* Prefixes an error with "device ID: ". */
+bool device_realize(Device *dev, GError **error);
+void device_reset(Device *dev);
+bool device_drain(Device *dev, GError **error);
+void device_resume(Device *dev);
+
+#endif

@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "hypervisor/hypervisor.h"
+
+void hypervisor_free(Hypervisor *hv)
+{
+    if (hv) {
+        hv->ops->free(hv);
+    }
+}
+
+bool hypervisor_set_memory_slot(Hypervisor *hv, const MemorySlot *slot, GError **error)
+{
+    return hv->ops->set_memory_slot(hv, slot, error);
+}
+
+bool hypervisor_signal_msi(Hypervisor *hv, const MsiMessage *msi, GError **error)
+{
+    return hv->ops->signal_msi(hv, msi, error);
+}
+
+bool hypervisor_set_gsi_routes(Hypervisor *hv, const GsiRoute *routes, size_t count, GError **error)
+{
+    return hv->ops->set_gsi_routes(hv, routes, count, error);
+}
+
+bool hypervisor_set_irqfd(Hypervisor *hv, unsigned gsi, int fd, bool assign, GError **error)
+{
+    return hv->ops->set_irqfd(hv, gsi, fd, assign, error);
+}
+
+bool hypervisor_set_ioeventfd(Hypervisor *hv, const IoEventFd *io, bool assign, GError **error)
+{
+    return hv->ops->set_ioeventfd(hv, io, assign, error);
+}

@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef HYPERVISOR_HYPERVISOR_H
+#define HYPERVISOR_HYPERVISOR_H
+
+/*
+ * What the rest of the house may ask of the machine's hypervisor, as one const table of functions.
+ *
+ * Two implementations: kvm.c (Linux KVM), and fake.c (in-process: records what it was told and
+ * runs scripted exits, so that everything above works without /dev/kvm).  struct kvm_run from the
+ * kernel's ABI is the common language for vCPU exits.
+ *
+ * Order that costs least on current kernels (docs/decisions/0002-start-order.md): slots, vCPUs,
+ * then everything that registers on an in-kernel bus (ioeventfd), which makes later slot changes
+ * wait for a grace period.
+ */
+
+#include <glib.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+typedef struct Hypervisor Hypervisor;
+typedef struct Vcpu Vcpu;
+struct kvm_run;
+
+/* One range of guest RAM.  size 0 removes the slot. */
+typedef struct MemorySlot {
+    unsigned index;
+    uint64_t gpa;
+    uint64_t size;
+    void *hva;
+    bool readonly;
+    bool log_dirty;
+} MemorySlot;
+
+typedef struct MsiMessage {
+    uint64_t address;
+    uint32_t data;
+} MsiMessage;
+
+/* GSI n delivers msi; GSIs below the IOAPIC's pin count are its pins. */
+typedef struct GsiRoute {
+    unsigned gsi;
+    MsiMessage msi;
+} GsiRoute;
+
+/* A guest write to address becomes a count in fd instead of an exit. */
+typedef struct IoEventFd {
+    uint64_t address;
+    unsigned size; /* 0 = any */
+    bool match_data;
+    uint64_t data;
+    int fd;
+} IoEventFd;
+
+typedef struct HypervisorOps {
+    const char *name; /* as -accel and QMP spell it */
+
+    void (*free)(Hypervisor *hv);
+
+    /* main thread */
+    bool (*set_memory_slot)(Hypervisor *hv, const MemorySlot *slot, GError **error);
+    /* bitmap: one bit per 4 KiB page, (size / 4096 / 64, rounded up) words */
+    bool (*get_dirty_log)(Hypervisor *hv, unsigned slot, uint64_t *bitmap, GError **error);
+    bool (*create_vcpu)(Hypervisor *hv, unsigned index, Vcpu *vcpu, GError **error);
+
+    /* vCPU thread: enters the guest; 0 after an exit that is described in vcpu's kvm_run, or
+     * -errno (-EINTR after a kick). */
+    int (*run)(Vcpu *vcpu);
+
+    /* any thread */
+    bool (*signal_msi)(Hypervisor *hv, const MsiMessage *msi, GError **error);
+    bool (*set_gsi_routes)(Hypervisor *hv, const GsiRoute *routes, size_t count, GError **error);
+    bool (*set_irqfd)(Hypervisor *hv, unsigned gsi, int fd, bool assign, GError **error);
+    bool (*set_ioeventfd)(Hypervisor *hv, const IoEventFd *io, bool assign, GError **error);
+} HypervisorOps;
+
+struct Hypervisor {
+    const HypervisorOps *ops;
+};
+
+/* Accepts NULL. */
+void hypervisor_free(Hypervisor *hv);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(Hypervisor, hypervisor_free)
+
+bool hypervisor_set_memory_slot(Hypervisor *hv, const MemorySlot *slot, GError **error);
+bool hypervisor_signal_msi(Hypervisor *hv, const MsiMessage *msi, GError **error);
+bool hypervisor_set_gsi_routes(Hypervisor *hv, const GsiRoute *routes, size_t count,
+                               GError **error);
+bool hypervisor_set_irqfd(Hypervisor *hv, unsigned gsi, int fd, bool assign, GError **error);
+bool hypervisor_set_ioeventfd(Hypervisor *hv, const IoEventFd *io, bool assign, GError **error);
+
+#endif

@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "util/log.h"
+
+#include "util/loop.h"
+
+#include <stdarg.h>
+#include <unistd.h>
+
+#define LIMIT_LINES_PER_SECOND 5
+#define NS_PER_SECOND          INT64_C(1000000000)
+
+static const char *const level_names[] = {
+    [LOG_LEVEL_ERROR] = "error",
+    [LOG_LEVEL_WARNING] = "warning",
+    [LOG_LEVEL_INFO] = "info",
+    [LOG_LEVEL_DEBUG] = "debug",
+};
+
+/* The two mutable globals of the house: where a line goes is a property of the process. */
+static int log_fd = STDERR_FILENO;
+static LogLevel log_level = LOG_LEVEL_WARNING;
+
+void log_init(int fd, LogLevel level)
+{
+    log_fd = fd;
+    log_level = level;
+}
+
+G_GNUC_PRINTF(2, 0)
+static void log_write(LogLevel level, const char *fmt, va_list ap)
+{
+    if (level > log_level) {
+        return;
+    }
+
+    g_autofree char *text = g_strdup_vprintf(fmt, ap);
+    g_autofree char *line = g_strdup_printf("stencil: %s: %s\n", level_names[level], text);
+
+    if (write(log_fd, line, strlen(line)) < 0) {
+        return; /* nowhere left to complain */
+    }
+}
+
+void log_line(LogLevel level, const char *fmt, ...)
+{
+    va_list ap;
+
+    va_start(ap, fmt);
+    log_write(level, fmt, ap);
+    va_end(ap);
+}
+
+void log_limited(LogLimit *limit, LogLevel level, const char *fmt, ...)
+{
+    int64_t now = loop_now_ns();
+    va_list ap;
+
+    if (now - limit->window_start_ns >= NS_PER_SECOND) {
+        if (limit->held_back > 0) {
+            log_line(level, "%u more messages of this kind were held back", limit->held_back);
+        }
+        *limit = (LogLimit){.window_start_ns = now};
+    }
+    if (limit->lines >= LIMIT_LINES_PER_SECOND) {
+        limit->held_back++;
+        return;
+    }
+    limit->lines++;
+    va_start(ap, fmt);
+    log_write(level, fmt, ap);
+    va_end(ap);
+}
