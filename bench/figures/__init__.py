@@ -1,0 +1,8 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Every benchmark, in the order in which they run.
+
+A benchmark is a module with NAME, SUMMARY and measure(context), which gives a Result.
+"""
+from bench.figures import first_instruction, floor, greeting, link
+
+ALL = (floor, link, first_instruction, greeting)
