@@ -1,0 +1,272 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Runs the guest programs of payloads.json on a monitor and says which of them passed.
+
+    run.py --vmm build/machine/stencil [--payloads build/tests/guest] [NAME...]
+    run.py --vmm qemu                     cross-check: what fails here is the payload's own fault
+
+For each case one line, `ok`, `not ok` or `skip`, and at the end `N passed, N failed, N skipped`.
+The status is 0 when none failed, 1 when one did, 77 when all were skipped.
+
+A payload ends by itself (lib/report.h has the statuses).  At its migrate point it waits for a byte,
+which this script sends at once in mode plain.  Everything that a case printed is kept under --logs.
+"""
+
+import argparse
+import concurrent.futures
+import json
+import os
+import pathlib
+import selectors
+import shlex
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+
+HERE = pathlib.Path(__file__).resolve().parent
+STATUS_PASS = 33
+STATUS_SKIP = 39
+SKIP_ALL = 77
+QEMU_SLOTS = 8
+QEMU_SLOT_BASE = 0xfeb00000
+QEMU_SLOT_SIZE = 512
+QEMU_SLOT_IRQ = 16
+
+
+class Case:
+    """One line of payloads.json, defaults filled in."""
+
+    def __init__(self, fields, defaults):
+        unknown = set(fields) - set(defaults) - {"name", "payload", "disk", "unless"}
+        if unknown:
+            raise SystemExit(f"payloads.json: case {fields.get('name')}: unknown {sorted(unknown)}")
+        merged = {**defaults, **fields}
+        self.name = merged["name"]
+        self.payload = merged.get("payload", self.name)
+        self.machine = merged["machine"]
+        self.cpus = merged["cpus"]
+        self.memory = merged["memory"]
+        self.append = merged["append"]
+        self.args = merged["args"]
+        self.disk = merged.get("disk")
+        self.timeout = merged["timeout"]
+        self.modes = merged["modes"]
+        self.expect = merged["expect"]
+        self.unless = merged.get("unless", {})
+
+
+class Outcome:
+    """What a monitor did: its status (None when time ran out) and the lines it printed."""
+
+    def __init__(self, status, lines, seconds):
+        self.status = status
+        self.lines = lines
+        self.seconds = seconds
+
+    def last_line(self):
+        return next((line for line in reversed(self.lines) if line.strip()), "")
+
+
+class Stencil:
+    """Our own command line, on KVM."""
+
+    kind = "stencil"
+
+    def __init__(self, binary):
+        self.binary = binary
+
+    def command(self, case, elf, disk):
+        argv = [self.binary, "-machine", case.machine, "-cpu", "host", "-smp", str(case.cpus),
+                "-m", case.memory, "-kernel", str(elf), "-append", case.append,
+                "-serial", "stdio", "-device", "isa-debug-exit,iobase=0xf4,iosize=4"]
+        return argv + [arg.replace("{disk}", str(disk)) for arg in case.args]
+
+
+class Qemu:
+    """QEMU's microvm; its addresses differ, which payloads learn from their command line."""
+
+    def __init__(self, accel):
+        self.kind = "qemu-" + accel
+        # Some hosts refuse to set the one MSR behind this feature.
+        self.cpu = "host,arch-capabilities=off" if accel == "kvm" else "max"
+        self.accel = accel
+
+    def command(self, case, elf, disk):
+        slots = [f"virtio_mmio.device={QEMU_SLOT_SIZE}@0x{QEMU_SLOT_BASE + n * QEMU_SLOT_SIZE:x}"
+                 f":{QEMU_SLOT_IRQ + n}" for n in range(QEMU_SLOTS)]
+        machine = f"{case.machine},ioapic2=off,rtc=on,accel={self.accel}"
+        argv = ["qemu-system-x86_64", "-M", machine, "-cpu", self.cpu, "-smp", str(case.cpus),
+                "-m", case.memory, "-nodefaults", "-no-user-config", "-display", "none",
+                "-global", "virtio-mmio.force-legacy=false", "-kernel", str(elf),
+                "-append", " ".join([case.append] + slots), "-serial", "stdio",
+                "-device", "isa-debug-exit,iobase=0xf4,iosize=4"]
+        return argv + [arg.replace("{disk}", str(disk)) for arg in case.args]
+
+
+class Process:
+    """A monitor with pipes on its console, read line by line until it ends or its time is up."""
+
+    def __init__(self, argv, log, timeout):
+        self.log = log
+        self.started = time.monotonic()
+        self.deadline = self.started + timeout
+        self.child = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                                      stderr=subprocess.STDOUT, start_new_session=True)
+        os.set_blocking(self.child.stdout.fileno(), False)
+        self.log.write(f"# {shlex.join(argv)}\n".encode())
+
+    def lines(self):
+        """Yields each line as it is complete; the last one may lack its end."""
+        pending = b""
+        with selectors.DefaultSelector() as selector:
+            selector.register(self.child.stdout, selectors.EVENT_READ)
+            while time.monotonic() < self.deadline:
+                if not selector.select(self.deadline - time.monotonic()):
+                    break
+                data = self.child.stdout.read()
+                if data == b"":
+                    break
+                self.log.write(data or b"")
+                *complete, pending = (pending + (data or b"")).split(b"\n")
+                for line in complete:
+                    yield line.decode(errors="replace").rstrip("\r")
+        if pending:
+            yield pending.decode(errors="replace")
+
+    def send(self, data):
+        try:
+            self.child.stdin.write(data)
+            self.child.stdin.flush()
+        except BrokenPipeError:
+            pass  # it has ended; its status tells more
+
+    def finish(self):
+        """Status, negative for a signal; None if it had to be killed."""
+        try:
+            status = self.child.wait(max(self.deadline - time.monotonic(), 0.1))
+        except subprocess.TimeoutExpired:
+            os.killpg(self.child.pid, signal.SIGKILL)
+            self.child.wait()
+            status = None
+        self.child.stdout.close()
+        try:
+            self.child.stdin.close()
+        except BrokenPipeError:
+            pass
+        return status
+
+
+def run_plain(argv, case, log):
+    """The payload from start to end; its migrate points are passed at once."""
+    process = Process(argv, log, case.timeout)
+    lines = []
+    for line in process.lines():
+        lines.append(line)
+        if line.startswith("MIGRATE-POINT "):
+            process.send(b"\n")
+    status = process.finish()
+    return Outcome(status, lines, time.monotonic() - process.started)
+
+
+MODES = {"plain": run_plain}
+
+
+def judge(case, outcome):
+    """('ok' | 'not ok' | 'skip', reason)"""
+    last = outcome.last_line()
+    if outcome.status == STATUS_SKIP and last.startswith("SKIP "):
+        return "skip", last[len("SKIP "):]
+    if outcome.status is None:
+        return "not ok", f"no end after {case.timeout} s; last line: {last}"
+    if outcome.status != case.expect["status"]:
+        wrong = [line for line in outcome.lines if line.startswith("not ok ")]
+        detail = "; ".join(wrong[:3] + [last])
+        return "not ok", f"status {outcome.status}, expected {case.expect['status']}: {detail}"
+    if not last.startswith(case.expect["last"]):
+        return "not ok", f"last line: {last!r}, expected {case.expect['last']!r}"
+    return "ok", ""
+
+
+def run_case(vmm, case, mode, options):
+    """Result of one case in one mode: (label, verdict, seconds, reason)."""
+    label = case.name if mode == "plain" else f"{case.name}/{mode}"
+    if vmm.kind in case.unless:
+        return label, "skip", 0.0, case.unless[vmm.kind]
+    elf = options.payloads / f"{case.payload}.elf"
+    if not elf.exists():
+        return label, "not ok", 0.0, f"{elf} is not built"
+    with tempfile.TemporaryDirectory(prefix="payload-") as scratch:
+        disk = pathlib.Path(scratch) / "disk"
+        if case.disk:
+            disk.touch()
+            os.truncate(disk, case.disk * 1024 * 1024)
+        log_path = options.logs / f"{label.replace('/', '-')}.log"
+        with open(log_path, "wb", buffering=0) as log:
+            outcome = MODES[mode](vmm.command(case, elf, disk), case, log)
+    verdict, reason = judge(case, outcome)
+    if verdict == "not ok":
+        reason += f" ({log_path})"
+    return label, verdict, outcome.seconds, reason
+
+
+def run_all(vmm, cases, options):
+    """Runs the cases, prints their lines as they end, returns the counts by verdict."""
+    counts = {"ok": 0, "not ok": 0, "skip": 0}
+    with concurrent.futures.ThreadPoolExecutor(options.jobs) as pool:
+        futures = [pool.submit(run_case, vmm, case, mode, options)
+                   for case in cases for mode in case.modes]
+        for future in concurrent.futures.as_completed(futures):
+            label, verdict, seconds, reason = future.result()
+            counts[verdict] += 1
+            print(f"{verdict} {label} ({seconds:.1f} s) {reason}".rstrip(), flush=True)
+    return counts
+
+
+def load_cases(names):
+    with open(HERE / "payloads.json", encoding="utf-8") as f:
+        data = json.load(f)
+    cases = [Case(fields, data["defaults"]) for fields in data["cases"]]
+    known = {case.name for case in cases} | {case.payload for case in cases}
+    for name in names:
+        if name not in known:
+            raise SystemExit(f"run.py: no case {name}; known: {' '.join(sorted(known))}")
+    return [case for case in cases if not names or case.name in names or case.payload in names]
+
+
+def parse_arguments():
+    parser = argparse.ArgumentParser(description="run the guest payloads")
+    parser.add_argument("--vmm", required=True, help="the stencil binary, qemu or qemu-kvm")
+    parser.add_argument("--payloads", type=pathlib.Path, default=HERE.parents[1] / "build/tests/guest",
+                        help="folder with the .elf files (default: %(default)s)")
+    parser.add_argument("--logs", type=pathlib.Path, help="default: PAYLOADS/logs")
+    parser.add_argument("--jobs", type=int, default=2)
+    parser.add_argument("--list", action="store_true")
+    parser.add_argument("names", nargs="*", help="cases or payloads; all when none is given")
+    options = parser.parse_args()
+    options.payloads = options.payloads.resolve()
+    options.logs = (options.logs or options.payloads / "logs").resolve()
+    return options
+
+
+def main():
+    options = parse_arguments()
+    cases = load_cases(options.names)
+    if options.list:
+        print("\n".join(f"{case.name}: {' '.join(case.modes)}" for case in cases))
+        return 0
+    options.logs.mkdir(parents=True, exist_ok=True)
+    if options.vmm in ("qemu", "qemu-kvm"):
+        vmm = Qemu("kvm" if options.vmm == "qemu-kvm" else "tcg")
+    else:
+        vmm = Stencil(os.path.abspath(options.vmm))
+    counts = run_all(vmm, cases, options)
+    print(f"{counts['ok']} passed, {counts['not ok']} failed, {counts['skip']} skipped")
+    if counts["not ok"]:
+        return 1
+    return 0 if counts["ok"] else SKIP_ALL
+
+
+if __name__ == "__main__":
+    sys.exit(main())
