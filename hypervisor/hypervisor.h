@@ -63,6 +63,7 @@ typedef struct HypervisorOps {
     /* bitmap: one bit per 4 KiB page, (size / 4096 / 64, rounded up) words */
     bool (*get_dirty_log)(Hypervisor *hv, unsigned slot, uint64_t *bitmap, GError **error);
     bool (*create_vcpu)(Hypervisor *hv, unsigned index, Vcpu *vcpu, GError **error);
+    void (*free_vcpu)(Vcpu *vcpu); /* also after a create_vcpu that failed half way */
 
     /* vCPU thread: enters the guest; 0 after an exit that is described in vcpu's kvm_run, or
      * -errno (-EINTR after a kick). */

@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef HYPERVISOR_KVM_H
+#define HYPERVISOR_KVM_H
+
+/*
+ * Linux KVM as a Hypervisor.  What Stencil needs of it stands in one table in kvm.c, each line
+ * with the reason that a user is shown when it is missing.
+ */
+
+#include "hypervisor/hypervisor.h"
+
+typedef struct KvmConfig {
+    const char *device;   /* "/dev/kvm" */
+    unsigned ioapic_pins; /* GSIs that belong to the user-space IOAPIC (x86) */
+} KvmConfig;
+
+/* Opens the device, checks it and creates an empty VM.  The split interrupt controller exists. */
+Hypervisor *kvm_new(const KvmConfig *config, GError **error);
+
+/* For the files of this folder that do what only KVM can. */
+typedef struct Kvm {
+    Hypervisor base;
+    int fd; /* /dev/kvm */
+    int vm_fd;
+    size_t run_bytes;
+} Kvm;
+
+static inline Kvm *kvm_of(Hypervisor *hv)
+{
+    return (Kvm *)hv;
+}
+
+/* ioctl that retries EINTR and answers -errno. */
+int kvm_ioctl(int fd, unsigned long request, void *argument);
+int kvm_ioctl_value(int fd, unsigned long request, unsigned long value);
+
+/* What the architecture adds to a fresh VM; x86/ and arm64/ define it. */
+bool kvm_arch_init_vm(Kvm *kvm, const KvmConfig *config, GError **error);
+
+/* The capabilities that only this architecture needs. */
+typedef struct KvmCapability {
+    int number;
+    int at_least;
+    const char *name;
+    const char *reason; /* what does not work without it */
+} KvmCapability;
+extern const KvmCapability kvm_arch_capabilities[];
+extern const size_t kvm_arch_num_capabilities;
+
+#endif
