@@ -1,0 +1,27 @@
+# SPDX-License-Identifier: Apache-2.0
+"""exec to the guest's own init on a stock Debian kernel, beside QEMU's microvm in the same rig."""
+from bench.lib.context import Case
+from bench.lib.rig import READY, Rig
+from bench.lib.samples import Goal, Result
+
+NAME = "boot-init"
+SUMMARY = "exec to the init of a stock kernel, beside QEMU microvm (in the rig, minutes)"
+RUNS = 8
+LIMIT = 60  # seconds for one boot
+LEAN = "microvm,acpi=off,pit=on,pic=on,rtc=on"
+QEMUS = (("qemu vmlinux", "microvm", "vmlinux"), ("qemu vmlinuz", "microvm", "vmlinuz"),
+         ("qemu vmlinuz, no ACPI", LEAN, "vmlinuz"))
+OURS = (("stencil vmlinux", "stencil", "vmlinux"), ("stencil vmlinuz", "stencil", "vmlinuz"))
+
+
+def measure(context) -> Result:
+    with Rig(context) as rig:
+        rig.equip()
+        initrd = rig.kit / "initrd-cloud.gz"
+        cases = [Case(label, f"text:{READY}", rig.guest(vmm, kernel, initrd))
+                 for label, vmm, kernel in (*QEMUS, *(OURS if rig.has_stencil else ()))]
+        timings = rig.time(cases, RUNS, LIMIT)
+    goals = [Goal(f"stencil {kernel} no slower than QEMU {kernel}", f"stencil {kernel}",
+                  f"qemu {kernel}", 1.0) for kernel in ("vmlinux", "vmlinuz")]
+    return Result(NAME, "ms", "vfork+exec to /init, 256 MiB, 1 vCPU, Debian's cloud kernel",
+                  [timing.row(label) for label, timing in timings.items()], goals)
