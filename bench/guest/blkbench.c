@@ -8,6 +8,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <linux/aio_abi.h>
 #include <linux/fs.h>
 #include <stdbool.h>
@@ -93,20 +94,23 @@ static bool run_one_by_one(Run *run)
     return true;
 }
 
-static bool submit(Run *run, aio_context_t context, struct iocb *iocb, uint64_t piece)
+static bool submit(Run *run, aio_context_t context, struct iocb *iocbs, uint64_t slot,
+                   uint64_t piece)
 {
+    struct iocb *iocb = &iocbs[slot];
+
     *iocb = (struct iocb){.aio_fildes = (uint32_t)run->fd,
                           .aio_lio_opcode = run->pattern->write ? IOCB_CMD_PWRITE : IOCB_CMD_PREAD,
-                          .aio_buf = (uintptr_t)run->buffer + (piece % DEPTH_MAX) * SMALL,
+                          .aio_buf = (uintptr_t)run->buffer + slot * SMALL,
                           .aio_nbytes = run->pattern->piece,
                           .aio_offset = (int64_t)next_offset(run, piece),
-                          .aio_data = (uintptr_t)iocb};
+                          .aio_data = slot};
     return syscall(SYS_io_submit, context, 1L, &iocb) == 1 || fail("io_submit");
 }
 
 static bool run_in_parallel(Run *run)
 {
-    struct iocb iocbs[DEPTH_MAX];
+    struct iocb iocbs[DEPTH_MAX]; /* aio_data is the index of each in here */
     struct io_event events[DEPTH_MAX];
     aio_context_t context = 0;
     uint64_t sent = 0, done = 0;
@@ -115,7 +119,7 @@ static bool run_in_parallel(Run *run)
         return fail("io_setup");
     }
     for (; sent < run->pattern->depth && sent < run->pieces; sent++) {
-        if (!submit(run, context, &iocbs[sent], sent)) {
+        if (!submit(run, context, iocbs, sent, sent)) {
             return false;
         }
     }
@@ -123,12 +127,10 @@ static bool run_in_parallel(Run *run)
         long got = syscall(SYS_io_getevents, context, 1L, (long)DEPTH_MAX, events, NULL);
 
         for (long i = 0; i < got; i++, done++) {
-            struct iocb *iocb = (struct iocb *)(uintptr_t)events[i].data;
-
             if (events[i].res != (int64_t)run->pattern->piece) {
                 return fail(run->pattern->name);
             }
-            if (sent < run->pieces && !submit(run, context, iocb, sent++)) {
+            if (sent < run->pieces && !submit(run, context, iocbs, events[i].data, sent++)) {
                 return false;
             }
         }
@@ -162,8 +164,8 @@ static bool measure(const Pattern *pattern, const char *device, uint64_t mib, ui
         done = done && fsync(run.fd) == 0;
     }
     end = now_ns();
-    printf("blk %s %llu %llu\n", pattern->name, (unsigned long long)(run.pieces * pattern->piece),
-           (unsigned long long)(end - start));
+    printf("blk %s %" PRIu64 " %" PRIu64 "\n", pattern->name, run.pieces * pattern->piece,
+           end - start);
     munmap(run.buffer, MIB);
     close(run.fd);
     return done;

@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+static const unsigned percents[] = {0, 50, 99, 100};
+
 static int compare_ns(const void *left, const void *right)
 {
     const uint64_t *a = left, *b = right;
@@ -12,19 +14,25 @@ static int compare_ns(const void *left, const void *right)
     return (*a > *b) - (*a < *b);
 }
 
+static double quantile_us(const Samples *sorted, unsigned percent)
+{
+    size_t at = sorted->count * percent / 100;
+
+    return (double)sorted->ns[at < sorted->count ? at : sorted->count - 1] / 1e3;
+}
+
 static void print_row(const char *owner, const char *name, const Samples *samples)
 {
-    uint64_t *sorted = samples->ns;
-    size_t n = samples->count;
-
-    if (n == 0) {
+    if (samples->count == 0) {
         printf("%-20s %-16s       -\n", owner, name);
         return;
     }
-    qsort(sorted, n, sizeof(*sorted), compare_ns);
-    printf("%-20s %-16s %10.1f %10.1f %10.1f %10.1f\n", owner, name, (double)sorted[0] / 1e3,
-           (double)sorted[n / 2] / 1e3, (double)sorted[n * 99 / 100] / 1e3,
-           (double)sorted[n - 1] / 1e3);
+    qsort(samples->ns, samples->count, sizeof(*samples->ns), compare_ns);
+    printf("%-20s %-16s", owner, name);
+    for (size_t i = 0; i < sizeof(percents) / sizeof(percents[0]); i++) {
+        printf(" %10.1f", quantile_us(samples, percents[i]));
+    }
+    printf("\n");
 }
 
 void report_table(const Case *cases, size_t count)

@@ -19,7 +19,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#define OUTPUT_MAX (64 * 1024)
+#define OUTPUT_MAX ((size_t)64 * 1024)
 
 typedef struct {
     int output; /* our end of the program's standard output */
@@ -230,14 +230,15 @@ static void record_steps(Case *run, char *text, uint64_t t0)
     char *save = NULL;
 
     for (char *line = strtok_r(text, "\n", &save); line; line = strtok_r(NULL, "\n", &save)) {
-        char name[LAUNCH_STEP_NAME];
-        unsigned long long at;
+        char *number = strrchr(line, ' ');
+        uint64_t at = number ? strtoull(number, NULL, 10) : 0;
         Step *step;
 
-        if (sscanf(line, "step %31s %llu", name, &at) != 2) {
+        if (strncmp(line, "step ", strlen("step ")) != 0 || number <= line + strlen("step")) {
             continue;
         }
-        step = find_step(run, name);
+        *number = '\0';
+        step = find_step(run, line + strlen("step "));
         if (step && at >= before) {
             samples_add(&step->samples, at - before);
             before = at;
