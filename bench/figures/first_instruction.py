@@ -37,8 +37,9 @@ def measure(context) -> Result:
             cases.append(Case(label, "byte", machines.stencil(context.stencil, "-serial", "stdio",
                                                               "-kernel", *more)))
     rows = [timing.row(label) for label, timing in context.time(cases, RUNS).items()]
-    qemu = Case("qemu tcg", "byte", machines.qemu("tcg", "-kernel", small, "-serial", "stdio"))
-    rows += [timing.row(label) for label, timing in context.time([qemu], RUNS // 20).items()]
+    peers = [Case(f"qemu {accel}", "byte", machines.qemu(accel, "-kernel", small, "-serial",
+                                                         "stdio")) for accel in ("kvm", "tcg")]
+    rows += [timing.row(label) for label, timing in context.time(peers, RUNS // 10).items()]
     goals = [Goal(f"{row} at most {BOUND}x {reference}", row, reference, BOUND)
              for row, reference in (("stencil", "floor"), ("stencil, qmp+disk+rng", "floor"),
                                     ("stencil, 32 MiB kernel", "floor, 32 MiB kernel"))]

@@ -57,11 +57,13 @@ class Rig(EmulatedHost):
 
     def boot_and_run(self, command: list, timeout: float) -> str:
         """Boots a guest that runs one command, and gives all that its console said."""
-        job = self.spawn(list(map(str, command)))
+        job = self.spawn(command)
         try:
-            status = job.expect(DONE, timeout)
-            if status.group(1) != b"0":
-                raise AssertionError(f"the guest's command failed:\n{job.output()}")
+            status = job.expect(DONE, timeout).group(1)
+        except (AssertionError, TimeoutError) as error:
+            raise RuntimeError(f"{error}\n{job.output()}{job.errors()}") from error
         finally:
             job.kill()
+        if status != b"0":
+            raise RuntimeError(f"the guest's command failed:\n{job.output()}")
         return job.output()
