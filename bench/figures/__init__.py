@@ -3,6 +3,6 @@
 
 A benchmark is a module with NAME, SUMMARY and measure(context), which gives a Result.
 """
-from bench.figures import first_instruction, floor, greeting, link
+from bench.figures import block, boot_init, first_instruction, floor, greeting, link
 
-ALL = (floor, link, first_instruction, greeting)
+ALL = (floor, link, first_instruction, greeting, boot_init, block)
