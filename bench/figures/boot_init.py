@@ -8,9 +8,13 @@ NAME = "boot-init"
 SUMMARY = "exec to the init of a stock kernel, beside QEMU microvm (in the rig, minutes)"
 RUNS = 8
 LIMIT = 60  # seconds for one boot
-LEAN = "microvm,acpi=off,pit=on,pic=on,rtc=on"
-QEMUS = (("qemu vmlinux", "microvm", "vmlinux"), ("qemu vmlinuz", "microvm", "vmlinuz"),
-         ("qemu vmlinuz, no ACPI", LEAN, "vmlinuz"))
+# Without its clock a stock kernel waits seconds for it, and an interval timer spares calibration:
+# these are QEMU's microvm at its best, with ACPI and without.
+ACPI = "microvm,rtc=on"
+NO_ACPI = "microvm,acpi=off,pit=on,pic=on,rtc=on"
+QEMUS = (("qemu vmlinux", ACPI, "vmlinux"), ("qemu vmlinuz", ACPI, "vmlinuz"),
+         ("qemu vmlinuz, no ACPI", NO_ACPI, "vmlinuz"),
+         ("qemu vmlinuz, as it comes", "microvm", "vmlinuz"))
 OURS = (("stencil vmlinux", "stencil", "vmlinux"), ("stencil vmlinuz", "stencil", "vmlinuz"))
 
 
