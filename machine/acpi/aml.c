@@ -28,6 +28,7 @@
 #define EXT_FIELD                      0x81
 #define EXT_DEVICE                     0x82
 
+#define MAX_INT_BYTES                  9
 #define SEGMENT_LEN                    4
 #define LOCALS                         8
 #define METHOD_MAX_ARGS                7
@@ -73,7 +74,9 @@ void aml_free(Aml *aml)
     if (aml == NULL) {
         return;
     }
-    g_clear_pointer(&aml->out, g_byte_array_unref);
+    if (aml->out != NULL) {
+        g_byte_array_unref(aml->out);
+    }
     g_array_unref(aml->open);
     g_free(aml);
 }
@@ -231,16 +234,43 @@ void aml_resources(Aml *aml)
     open_body(aml, /* is_resources= */ true);
 }
 
+/* In the fewest bytes that hold value; returns how many. */
+static guint encode_int(uint64_t value, uint8_t bytes[MAX_INT_BYTES])
+{
+    static const struct {
+        uint64_t max;
+        uint8_t prefix;
+        uint8_t size;
+    } forms[] = {
+        {UINT8_MAX, PREFIX_BYTE, 1},
+        {UINT16_MAX, PREFIX_WORD, 2},
+        {UINT32_MAX, PREFIX_DWORD, 4},
+        {UINT64_MAX, PREFIX_QWORD, 8},
+    };
+    guint i = 0;
+
+    if (value <= 1) {
+        bytes[0] = value == 1 ? OP_ONE : OP_ZERO;
+        return 1;
+    }
+    while (value > forms[i].max) {
+        i++;
+    }
+    bytes[0] = forms[i].prefix;
+    store_le(bytes + 1, forms[i].size, value);
+    return 1u + forms[i].size;
+}
+
 /* The end tag's checksum of 0 stands for "not computed". */
 static void close_resources(Aml *aml, guint start)
 {
     emit8(aml, RES_END);
     emit8(aml, 0);
 
-    g_autoptr(Aml) size = aml_new();
+    uint8_t size[MAX_INT_BYTES];
+    guint n = encode_int(aml->out->len - start, size);
 
-    aml_int(size, aml->out->len - start);
-    insert(aml->out, start, size->out->data, size->out->len);
+    insert(aml->out, start, size, n);
 }
 
 void aml_end(Aml *aml)
@@ -258,21 +288,9 @@ void aml_end(Aml *aml)
 
 void aml_int(Aml *aml, uint64_t value)
 {
-    if (value <= 1) {
-        emit8(aml, value == 1 ? OP_ONE : OP_ZERO);
-    } else if (value <= UINT8_MAX) {
-        emit8(aml, PREFIX_BYTE);
-        emit_le(aml, value, 1);
-    } else if (value <= UINT16_MAX) {
-        emit8(aml, PREFIX_WORD);
-        emit_le(aml, value, 2);
-    } else if (value <= UINT32_MAX) {
-        emit8(aml, PREFIX_DWORD);
-        emit_le(aml, value, 4);
-    } else {
-        emit8(aml, PREFIX_QWORD);
-        emit_le(aml, value, 8);
-    }
+    uint8_t bytes[MAX_INT_BYTES];
+
+    emit(aml, bytes, encode_int(value, bytes));
 }
 
 void aml_string(Aml *aml, const char *text)

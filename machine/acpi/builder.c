@@ -64,8 +64,10 @@ void acpi_builder_free(AcpiBuilder *builder)
     if (builder == NULL) {
         return;
     }
-    g_clear_pointer(&builder->blob, g_byte_array_unref);
-    g_clear_pointer(&builder->listed, g_byte_array_unref);
+    if (builder->blob != NULL) {
+        g_byte_array_unref(builder->blob);
+    }
+    g_byte_array_unref(builder->listed);
     g_free(builder);
 }
 
