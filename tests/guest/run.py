@@ -9,7 +9,8 @@ For each case one line, `ok`, `not ok` or `skip`, and at the end `N passed, N fa
 The status is 0 when none failed, 1 when one did, 77 when all were skipped.
 
 A payload ends by itself (lib/report.h has the statuses).  At its migrate point it waits for a byte,
-which this script sends at once in mode plain.  Everything that a case printed is kept under --logs.
+which this script sends at once in mode plain; the text of a line `INPUT TEXT` it sends back as it
+is.  Everything that a case printed is kept under --logs.
 """
 
 import argparse
@@ -100,7 +101,7 @@ class Qemu:
         argv = ["qemu-system-x86_64", "-M", machine, "-cpu", self.cpu, "-smp", str(case.cpus),
                 "-m", case.memory, "-nodefaults", "-no-user-config", "-display", "none",
                 "-global", "virtio-mmio.force-legacy=false", "-kernel", str(elf),
-                "-append", " ".join([case.append] + slots), "-serial", "stdio",
+                "-append", " ".join(["qemu", self.accel, case.append] + slots), "-serial", "stdio",
                 "-device", "isa-debug-exit,iobase=0xf4,iosize=4"]
         return argv + [arg.replace("{disk}", str(disk)) for arg in case.args]
 
@@ -166,6 +167,8 @@ def run_plain(argv, case, log):
         lines.append(line)
         if line.startswith("MIGRATE-POINT "):
             process.send(b"\n")
+        elif line.startswith("INPUT "):
+            process.send(line[len("INPUT "):].encode())
     status = process.finish()
     return Outcome(status, lines, time.monotonic() - process.started)
 

@@ -146,6 +146,11 @@ void report_note(const char *format, ...)
     va_end(args);
 }
 
+unsigned report_failures(void)
+{
+    return reports_failed;
+}
+
 /* Where the monitor has no debug-exit port the payload stands still, and the runner's clock ends it. */
 __attribute__((noreturn)) static void leave(uint8_t value)
 {
@@ -171,8 +176,14 @@ void report_skip(const char *reason)
     leave(EXIT_SKIP);
 }
 
-void report_crash(void)
+void report_crash(const char *format, ...)
 {
+    va_list args;
+
+    spin_unlock(&print_lock);
+    va_start(args, format);
+    print_line("\nCRASH ", format, &args);
+    va_end(args);
     leave(EXIT_CRASH);
 }
 

@@ -39,10 +39,14 @@ bool report_equal(uint64_t actual, uint64_t expected, const char *text);
 
 __attribute__((format(printf, 1, 2))) void report_note(const char *format, ...);
 
+/* How many did not hold so far. */
+unsigned report_failures(void);
+
 /* Returning from payload_main() does the first; the others may be called anywhere. */
 __attribute__((noreturn)) void report_finish(void);
 __attribute__((noreturn)) void report_skip(const char *reason);
-__attribute__((noreturn)) void report_crash(void);
+/* Also from inside another line: the console lock is broken. */
+__attribute__((noreturn, format(printf, 1, 2))) void report_crash(const char *format, ...);
 
 /*
  * Here the machine may be frozen and thawed, here or elsewhere, any number of times; the payload

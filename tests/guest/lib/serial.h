@@ -6,8 +6,6 @@
 #ifndef TESTS_GUEST_LIB_SERIAL_H
 #define TESTS_GUEST_LIB_SERIAL_H
 
-#include <stdint.h>
-
 #define SERIAL_PORT     0x3f8
 #define SERIAL_IRQ      4
 
@@ -32,6 +30,10 @@
 #define SERIAL_MCR_OUT2 0x08 /* lets the interrupt out of the chip */
 #define SERIAL_MCR_LOOP 0x10
 
+#ifndef __ASSEMBLER__
+
+#include <stdint.h>
+
 /* 8n1, FIFOs on, no interrupts: what everything else in lib/ counts on. */
 void serial_init(void);
 
@@ -43,4 +45,5 @@ void serial_put(char c);
 /* Waits for a byte. */
 uint8_t serial_get(void);
 
+#endif
 #endif

@@ -58,11 +58,10 @@ void trap_load_gates(void)
 
 __attribute__((noreturn)) static void trap_crash(const TrapFrame *f)
 {
-    print("CRASH cpu %u vector %lu error 0x%lx rip 0x%lx cs 0x%lx rflags 0x%lx rsp 0x%lx "
-          "cr2 0x%lx rax 0x%lx rbx 0x%lx rcx 0x%lx rdx 0x%lx rsi 0x%lx rdi 0x%lx\n",
-          cpu_current()->index, f->vector, f->error_code, f->rip, f->cs, f->rflags, f->rsp,
-          cr2_read(), f->rax, f->rbx, f->rcx, f->rdx, f->rsi, f->rdi);
-    report_crash();
+    report_crash("cpu %u vector %lu error 0x%lx rip 0x%lx cs 0x%lx rflags 0x%lx rsp 0x%lx "
+                 "cr2 0x%lx rax 0x%lx rbx 0x%lx rcx 0x%lx rdx 0x%lx rsi 0x%lx rdi 0x%lx",
+                 cpu_current()->index, f->vector, f->error_code, f->rip, f->cs, f->rflags, f->rsp,
+                 cr2_read(), f->rax, f->rbx, f->rcx, f->rdx, f->rsi, f->rdi);
 }
 
 void trap_dispatch(TrapFrame *frame)
@@ -72,7 +71,7 @@ void trap_dispatch(TrapFrame *frame)
     if (frame->vector < 32 && cpu->recovery && frame->cs == SEGMENT_CODE) {
         cpu->recovered_vector = (unsigned)frame->vector;
         frame->rip = cpu->recovery;
-    } else if (frame->vector == VECTOR_SYSCALL && !handlers[VECTOR_SYSCALL]) {
+    } else if (user_is_call(frame)) {
         user_system_call(frame);
     } else if (handlers[frame->vector]) {
         handlers[frame->vector](frame);

@@ -7,6 +7,7 @@
 #define MSR_STAR         0xc0000081
 #define MSR_LSTAR        0xc0000082
 #define MSR_SYSCALL_MASK 0xc0000084
+#define OPCODE_UD2       0x0b0f
 #define EFER_SCE         0x1
 #define RFLAGS_IF_DF_TF  0x700
 
@@ -36,8 +37,20 @@ uint64_t user_run(void (*code)(void *argument), void *argument)
     return user_enter(code, argument, user_stack + sizeof(user_stack) - 8, &cpu->user_return);
 }
 
+bool user_is_call(const TrapFrame *frame)
+{
+    if (frame->cs != SEGMENT_USER_CODE) {
+        return false;
+    }
+    return frame->vector == VECTOR_SYSCALL ||
+           (frame->vector == VECTOR_INVALID_OPCODE && *(const uint16_t *)frame->rip == OPCODE_UD2);
+}
+
 void user_system_call(TrapFrame *frame)
 {
+    if (frame->vector == VECTOR_INVALID_OPCODE) {
+        frame->rip += sizeof(uint16_t);
+    }
     switch (frame->rax) {
     case USER_CALL_EXIT:
         user_leave(cpu_current()->user_return, frame->rdi);

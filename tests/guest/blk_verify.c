@@ -1,0 +1,217 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A block device keeps what is written to it: many requests in flight, in one and in two pieces,
+ * direct and indirect, flushed, read back and compared; mistakes are answered, not punished.
+ * Requests that are in flight at the migrate point end behind it, each once.
+ *
+ * Command line: sectors=N (capacity), serial=TEXT, readonly (the device must refuse writes).
+ */
+#include "tests/guest/lib/boot_info.h"
+#include "tests/guest/lib/report.h"
+#include "tests/guest/lib/start.h"
+#include "tests/guest/lib/string.h"
+#include "tests/guest/lib/virtio_blk.h"
+#include "tests/guest/lib/x86.h"
+
+#define VECTOR_BLK      0x55
+#define REQUESTS        12
+#define REQUEST_BYTES   4096u
+#define REQUEST_SECTORS (REQUEST_BYTES / BLK_SECTOR)
+#define WORDS           (REQUEST_BYTES / sizeof(uint64_t))
+#define TYPE_UNKNOWN    0x7777
+#define FIRST_SECTOR    64
+#define LAST_AREA       4096
+#define ZEROED_SECTORS  4
+
+static Blk blk;
+static BlkRequest requests[REQUESTS];
+static uint64_t buffers[REQUESTS][WORDS] __attribute__((aligned(4096)));
+
+static uint64_t pattern(uint64_t sector, unsigned word, unsigned round)
+{
+    return (sector * WORDS + word + round * 0x1000003ul) * 0x9e3779b97f4a7c15;
+}
+
+static uint64_t sector_of(unsigned i)
+{
+    return FIRST_SECTOR + i * REQUEST_SECTORS;
+}
+
+static void fill(unsigned i, unsigned round)
+{
+    for (unsigned w = 0; w < WORDS; w++) {
+        buffers[i][w] = pattern(sector_of(i), w, round);
+    }
+}
+
+static bool is_filled(unsigned i, unsigned round)
+{
+    for (unsigned w = 0; w < WORDS; w++) {
+        if (buffers[i][w] != pattern(sector_of(i), w, round)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static void submit_all(uint32_t type)
+{
+    for (unsigned i = 0; i < REQUESTS; i++) {
+        requests[i] = (BlkRequest){
+            .header = {.type = type, .sector = sector_of(i)},
+            .data = buffers[i],
+            .length = REQUEST_BYTES,
+            .split = i % 3 * BLK_SECTOR,
+        };
+        blk_submit(&blk, &requests[i]);
+    }
+    blk_kick(&blk);
+}
+
+static void report_all(uint32_t type, const char *when)
+{
+    bool is_right = blk_wait_all(&blk);
+
+    for (unsigned i = 0; i < REQUESTS; i++) {
+        uint32_t expected = type == BLK_READ ? REQUEST_BYTES + 1 : 1;
+
+        is_right &= requests[i].is_done && requests[i].status == BLK_OK &&
+                    requests[i].used_length == expected;
+    }
+    report(is_right, "%u %s in flight end well, %s", REQUESTS,
+           type == BLK_READ ? "reads" : "writes", when);
+}
+
+static void read_back(unsigned round, const char *when)
+{
+    bool is_right = true;
+
+    memset(buffers, 0, sizeof(buffers));
+    submit_all(BLK_READ);
+    report_all(BLK_READ, when);
+    for (unsigned i = 0; i < REQUESTS; i++) {
+        is_right &= is_filled(i, round);
+    }
+    report(is_right, "what was written is read, %s", when);
+}
+
+static void write_and_read(unsigned round, const char *when)
+{
+    for (unsigned i = 0; i < REQUESTS; i++) {
+        fill(i, round);
+    }
+    submit_all(BLK_WRITE);
+    report_all(BLK_WRITE, when);
+    if (blk.device.features & BLK_FEATURE_FLUSH) {
+        report_equal(blk_do(&blk, BLK_FLUSH, 0, NULL, 0), BLK_OK, "flush");
+    }
+    read_back(round, when);
+}
+
+static void test_identity(void)
+{
+    const char *serial = boot_word("serial", 0);
+    char id[BLK_ID_BYTES + 1] = {0};
+
+    report_equal(blk_sectors(&blk), boot_option("sectors", 0), "the capacity is the image's");
+    report_equal(blk_do(&blk, BLK_GET_ID, 0, id, BLK_ID_BYTES), BLK_OK, "the device tells its id");
+    if (serial) {
+        report(string_starts_with(serial, id) && id[0], "the id is the serial that was given: %s",
+               id);
+    }
+}
+
+static void test_mistakes(void)
+{
+    uint64_t sectors = blk_sectors(&blk);
+
+    report_equal(blk_do(&blk, BLK_READ, sectors, buffers[0], BLK_SECTOR), BLK_IO_ERROR,
+                 "a read behind the end is an error");
+    report_equal(blk_do(&blk, BLK_READ, sectors - 1, buffers[0], 2 * BLK_SECTOR), BLK_IO_ERROR,
+                 "a read across the end is an error");
+    report_equal(blk_do(&blk, BLK_READ, ~0ul / BLK_SECTOR, buffers[0], BLK_SECTOR), BLK_IO_ERROR,
+                 "a read at the end of all numbers is an error");
+    report_equal(blk_do(&blk, TYPE_UNKNOWN, 0, NULL, 0), BLK_UNSUPPORTED,
+                 "an unknown request is unsupported");
+    report_equal(blk_do(&blk, BLK_READ, sectors - 1, buffers[0], BLK_SECTOR), BLK_OK,
+                 "the last sector can be read, and the device still works");
+}
+
+static void test_zeroes(uint32_t type, uint64_t feature, const char *what)
+{
+    BlkRange range = {.sector = sector_of(1), .count = ZEROED_SECTORS};
+    bool is_zero = true;
+
+    if (!(blk.device.features & feature)) {
+        report_note("%s is not offered", what);
+        return;
+    }
+    report(blk_do(&blk, type, 0, &range, sizeof(range)) == BLK_OK, "%s ends well", what);
+    report(blk_do(&blk, BLK_READ, sector_of(1), buffers[1], REQUEST_BYTES) == BLK_OK,
+           "reading after %s", what);
+    for (unsigned w = 0; w < ZEROED_SECTORS * BLK_SECTOR / sizeof(uint64_t); w++) {
+        is_zero &= buffers[1][w] == 0;
+    }
+    if (type == BLK_WRITE_ZEROES) {
+        report(is_zero, "%s leaves zeroes", what);
+    }
+    report(buffers[1][WORDS - 1] == pattern(sector_of(1), WORDS - 1, 2),
+           "%s leaves the neighbours alone", what);
+}
+
+static void test_readonly(void)
+{
+    report(blk.device.offered & BLK_FEATURE_READ_ONLY, "a read-only device says so");
+    report_equal(blk_do(&blk, BLK_WRITE, 0, buffers[0], BLK_SECTOR), BLK_IO_ERROR,
+                 "a read-only device refuses a write");
+    report_equal(blk_do(&blk, BLK_READ, 0, buffers[0], BLK_SECTOR), BLK_OK,
+                 "a read-only device can be read");
+}
+
+static bool open_device(uint64_t more_features)
+{
+    return blk_open(&blk, 0,
+                    BLK_FEATURE_READ_ONLY | BLK_FEATURE_FLUSH | BLK_FEATURE_DISCARD |
+                        BLK_FEATURE_WRITE_ZEROES | more_features);
+}
+
+static void test_migration(void)
+{
+    unsigned before;
+
+    for (unsigned i = 0; i < REQUESTS; i++) {
+        fill(i, 3);
+    }
+    submit_all(BLK_WRITE);
+    migrate_point();
+    report_all(BLK_WRITE, "over the migrate point");
+    before = virtio_interrupts();
+    read_back(3, "after the migrate point");
+    report(virtio_wait_interrupt(before), "interrupts still come after the migrate point");
+}
+
+void payload_main(void)
+{
+    unsigned before;
+
+    if (!report(open_device(0), "there is a block device")) {
+        return;
+    }
+    virtio_count_interrupts(&blk.device, VECTOR_BLK);
+    test_identity();
+    if (boot_flag("readonly")) {
+        test_readonly();
+        return;
+    }
+    before = virtio_interrupts();
+    write_and_read(1, "direct descriptors");
+    report(virtio_wait_interrupt(before), "the device interrupts");
+    test_mistakes();
+    report(open_device(VIRTIO_FEATURE_INDIRECT), "the device can be reset and started again");
+    report(blk.device.features & VIRTIO_FEATURE_INDIRECT, "indirect descriptors are offered");
+    write_and_read(2, "indirect descriptors");
+    test_zeroes(BLK_WRITE_ZEROES, BLK_FEATURE_WRITE_ZEROES, "write zeroes");
+    test_zeroes(BLK_DISCARD, BLK_FEATURE_DISCARD, "discard");
+    test_migration();
+    report(!(virtio_status(&blk.device) & VIRTIO_STATUS_NEEDS_RESET), "the device is content");
+}

@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Header, data in one or two pieces, status byte: the shape of every block request. */
+#include "tests/guest/lib/virtio_blk.h"
+
+#include "tests/guest/lib/x86.h"
+
+#include <stddef.h>
+
+#define STATUS_NONE 0xff
+#define BUFFERS_MAX 4
+
+bool blk_open(Blk *blk, unsigned n, uint64_t wanted_features)
+{
+    if (!virtio_find(&blk->device, VIRTIO_ID_BLOCK, n) ||
+        !virtio_start(&blk->device, wanted_features) ||
+        !virtqueue_init(&blk->queue, &blk->device, 0)) {
+        return false;
+    }
+    virtio_driver_ok(&blk->device);
+    return true;
+}
+
+uint64_t blk_sectors(const Blk *blk)
+{
+    uint64_t config = blk->device.base + VIRTIO_MMIO_CONFIG;
+
+    return mmio_read32(config) | (uint64_t)mmio_read32(config + 4) << 32;
+}
+
+static bool device_writes_data(uint32_t type)
+{
+    return type == BLK_READ || type == BLK_GET_ID;
+}
+
+void blk_submit(Blk *blk, BlkRequest *request)
+{
+    bool is_input = device_writes_data(request->header.type);
+    uint32_t split = request->split;
+    VirtBuffer buffers[BUFFERS_MAX];
+    unsigned count = 0;
+
+    request->status = STATUS_NONE;
+    request->is_done = false;
+    buffers[count++] = (VirtBuffer){&request->header, sizeof(request->header), false};
+    if (split && split < request->length) {
+        buffers[count++] = (VirtBuffer){request->data, split, is_input};
+        buffers[count++] =
+            (VirtBuffer){(uint8_t *)request->data + split, request->length - split, is_input};
+    } else if (request->length) {
+        buffers[count++] = (VirtBuffer){request->data, request->length, is_input};
+    }
+    buffers[count++] = (VirtBuffer){&request->status, 1, true};
+    blk->in_flight[virtqueue_add(&blk->queue, buffers, count)] = request;
+    blk->in_flight_count++;
+}
+
+void blk_kick(Blk *blk)
+{
+    virtqueue_kick(&blk->queue);
+}
+
+bool blk_wait_all(Blk *blk)
+{
+    while (blk->in_flight_count) {
+        uint32_t length;
+        uint16_t head;
+
+        if (!virtqueue_wait(&blk->queue, &head, &length)) {
+            return false;
+        }
+        blk->in_flight[head]->used_length = length;
+        blk->in_flight[head]->is_done = true;
+        blk->in_flight[head] = NULL;
+        blk->in_flight_count--;
+    }
+    return true;
+}
+
+uint8_t blk_do(Blk *blk, uint32_t type, uint64_t sector, void *data, uint32_t length)
+{
+    BlkRequest request = {
+        .header = {.type = type, .sector = sector}, .data = data, .length = length};
+
+    blk_submit(blk, &request);
+    blk_kick(blk);
+    return blk_wait_all(blk) ? request.status : STATUS_NONE;
+}
