@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef DEVICES_BACKEND_CHARDEV_KINDS_H
+#define DEVICES_BACKEND_CHARDEV_KINDS_H
+
+/*
+ * The kinds of back end, each with what a user may say about it, in one const table.
+ *
+ * A back end opens what it needs in its constructor, on the loop's thread.
+ */
+
+#include "devices/backend/chardev_impl.h"
+#include "util/props.h"
+
+typedef struct ChardevNullConfig {
+    ChardevCommon common;
+} ChardevNullConfig;
+
+typedef struct ChardevStdioConfig {
+    ChardevCommon common;
+    bool signal; /* Ctrl-C and friends reach us instead of the guest */
+} ChardevStdioConfig;
+
+typedef struct ChardevFileConfig {
+    ChardevCommon common;
+    char *path;
+    char *input_path;
+    bool append;
+} ChardevFileConfig;
+
+typedef struct ChardevSocketConfig {
+    ChardevCommon common;
+    char *path;
+    char *host;
+    char *port;
+    char *fd;
+    bool abstract;
+    bool server;
+    bool wait;          /* server: the constructor returns once a client is there */
+    uint64_t reconnect; /* client: seconds between attempts; 0 = none after the first */
+} ChardevSocketConfig;
+
+typedef struct ChardevKind {
+    const char *name;
+    const PropTable *props;
+    Chardev *(*create)(const char *id, const void *config, Loop *loop, GError **error);
+} ChardevKind;
+
+extern const ChardevKind chardev_kinds[];
+extern const size_t chardev_n_kinds;
+
+/* NULL if there is none of that name. */
+const ChardevKind *chardev_kind_find(const char *name);
+
+/* "socket,id=c0,path=/run/c0.sock,server=on,wait=off".  id is used where the bag has none. */
+Chardev *chardev_new(const PropBag *bag, const char *id, Loop *loop, GError **error);
+
+Chardev *chardev_null_new(const char *id, const void *config, Loop *loop, GError **error);
+Chardev *chardev_stdio_new(const char *id, const void *config, Loop *loop, GError **error);
+Chardev *chardev_file_new(const char *id, const void *config, Loop *loop, GError **error);
+Chardev *chardev_socket_new(const char *id, const void *config, Loop *loop, GError **error);
+
+#endif

@@ -1,0 +1,112 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The guard is forked, not spawned: it must not need a file that could be missing, and it does
+ * nothing but read, tcsetattr and _exit, which a child of a threaded process may do.
+ */
+#include "devices/backend/terminal.h"
+
+#include "util/error.h"
+#include "util/fd.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/wait.h>
+#include <termios.h>
+#include <unistd.h>
+
+struct Terminal {
+    int fd;
+    struct termios before;
+    int guard_pipe; /* the guard acts when this breaks */
+    pid_t guard;
+};
+
+static void guard_main(int pipe_fd, int tty, const struct termios *before) G_GNUC_NORETURN;
+
+static void guard_main(int pipe_fd, int tty, const struct termios *before)
+{
+    char byte;
+    ssize_t n;
+    sigset_t all;
+
+    setsid(); /* what ends our job must not end the guard first */
+    sigfillset(&all);
+    sigprocmask(SIG_BLOCK, &all, NULL);
+    dup2(tty, 0);
+    dup2(pipe_fd, 1);
+    close_range(2, ~0u, 0);
+    do {
+        n = read(1, &byte, 1);
+    } while (n < 0 && errno == EINTR);
+    if (n <= 0) {
+        tcsetattr(0, TCSANOW, before);
+    }
+    _exit(0);
+}
+
+static bool terminal_start_guard(Terminal *terminal, GError **error)
+{
+    int ends[2];
+
+    if (pipe2(ends, O_CLOEXEC) < 0) {
+        return fail_errno(error, errno, "cannot make a pipe");
+    }
+    terminal->guard = fork();
+    if (terminal->guard == 0) {
+        close(ends[1]);
+        guard_main(ends[0], terminal->fd, &terminal->before);
+    }
+    close(ends[0]);
+    terminal->guard_pipe = ends[1];
+    if (terminal->guard < 0) {
+        return fail_errno(error, errno, "cannot start the terminal's guard");
+    }
+    return true;
+}
+
+Terminal *terminal_borrow(int fd, bool signals, GError **error)
+{
+    g_autoptr(Terminal) terminal = g_new0(Terminal, 1);
+    struct termios raw;
+
+    terminal->guard_pipe = -1;
+    terminal->guard = -1;
+    terminal->fd = fcntl(fd, F_DUPFD_CLOEXEC, 3);
+    if (terminal->fd < 0 || tcgetattr(terminal->fd, &terminal->before) < 0) {
+        return fail_errno_null(error, errno, "cannot use the terminal");
+    }
+    if (!terminal_start_guard(terminal, error)) {
+        return NULL;
+    }
+    raw = terminal->before;
+    raw.c_iflag &= ~(tcflag_t)(IGNBRK | BRKINT | PARMRK | ISTRIP | INLCR | IGNCR | ICRNL | IXON);
+    raw.c_oflag |= OPOST; /* the guest's own newlines are complete; ours and others' are not */
+    raw.c_lflag &= ~(tcflag_t)(ECHO | ECHONL | ICANON | IEXTEN | (signals ? 0 : ISIG));
+    raw.c_cflag = (raw.c_cflag & ~(tcflag_t)(CSIZE | PARENB)) | CS8;
+    raw.c_cc[VMIN] = 1;
+    raw.c_cc[VTIME] = 0;
+    if (tcsetattr(terminal->fd, TCSANOW, &raw) < 0) {
+        return fail_errno_null(error, errno, "cannot make the terminal raw");
+    }
+    return g_steal_pointer(&terminal);
+}
+
+void terminal_return(Terminal *terminal)
+{
+    if (!terminal) {
+        return;
+    }
+    if (terminal->fd >= 0) {
+        tcsetattr(terminal->fd, TCSANOW, &terminal->before);
+    }
+    if (terminal->guard > 0) {
+        (void)!write(terminal->guard_pipe, "q", 1);
+        fd_close(&terminal->guard_pipe);
+        while (waitpid(terminal->guard, NULL, 0) < 0 && errno == EINTR) {
+        }
+    }
+    fd_close(&terminal->guard_pipe);
+    fd_close(&terminal->fd);
+    g_free(terminal);
+}
