@@ -93,7 +93,7 @@ static bool write_zero_page(GuestMemory *mem, const LoadedKernel *kernel, const 
 }
 
 bool bootparams_write(GuestMemory *mem, const LoadedKernel *kernel, const BootInfo *info,
-                      BootEntry *ret_entry, GError **error)
+                      VcpuEntry *ret_entry, GError **error)
 {
     if (kernel->end > BOOT_IDENTITY_BYTES) {
         return fail(error, VMM_ERROR_WIRE,
@@ -105,8 +105,8 @@ bool bootparams_write(GuestMemory *mem, const LoadedKernel *kernel, const BootIn
         !guest_mem_write(mem, GPA(BOOT_GDT), gdt, sizeof(gdt), error)) {
         return false;
     }
-    *ret_entry = (BootEntry){
-        .mode = BOOT_LINUX64,
+    *ret_entry = (VcpuEntry){
+        .mode = VCPU_ENTRY_LONG64,
         .rip = kernel->entry,
         .rsi = BOOT_ZERO_PAGE,
         .cr3 = BOOT_PAGE_TABLES,

@@ -19,15 +19,8 @@ typedef struct BootInfo {
     E820Map map;
 } BootInfo;
 
-/* How the first vCPU starts.  Code segment 0x10, data segments 0x18, flat. */
-typedef struct BootEntry {
-    BootMode mode;
-    uint64_t rip, rbx, rsi, cr3;
-    uint64_t gdt_base;
-    uint16_t gdt_limit;
-} BootEntry;
-
+/* Sets how the first vCPU starts: code segment 0x10, data segments 0x18, flat. */
 bool bootparams_write(GuestMemory *mem, const LoadedKernel *kernel, const BootInfo *info,
-                      BootEntry *ret_entry, GError **error);
+                      VcpuEntry *ret_entry, GError **error);
 
 #endif

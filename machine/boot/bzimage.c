@@ -103,7 +103,7 @@ static bool bzimage_load(const BootImage *image, GuestMemory *mem, LoadedKernel 
                           error)) {
         return false;
     }
-    ret_kernel->mode = BOOT_LINUX64;
+    ret_kernel->mode = VCPU_ENTRY_LONG64;
     ret_kernel->start = setup->pref_address;
     ret_kernel->end = setup->pref_address + window;
     ret_kernel->entry = ret_kernel->start + ENTRY_64;

@@ -217,7 +217,7 @@ static bool find_entry(const ElfImage *elf, LoadedKernel *kernel, GError **error
 {
     bool has_note = false;
 
-    kernel->mode = BOOT_LINUX64;
+    kernel->mode = VCPU_ENTRY_LONG64;
     kernel->entry = elf->header.e_entry;
     for (unsigned i = 0; i < elf->header.e_phnum && !has_note; i++) {
         const Elf64_Phdr *segment = &elf->segments[i];
@@ -230,7 +230,7 @@ static bool find_entry(const ElfImage *elf, LoadedKernel *kernel, GError **error
     if (!has_note) {
         return check_entry(elf, "ELF header: e_entry", kernel->entry, error);
     }
-    kernel->mode = BOOT_PVH32;
+    kernel->mode = VCPU_ENTRY_PVH;
     if (kernel->entry > UINT32_MAX) {
         return fail(error, VMM_ERROR_WIRE,
                     "%s: PVH entry is 0x%" PRIx64 ", expected an address of 32 bits",

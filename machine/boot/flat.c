@@ -73,7 +73,7 @@ static bool flat_load(const BootImage *image, GuestMemory *mem, LoadedKernel *re
         !boot_check_range(image, "flat kernel", mem, FLAT_BASE, image->size, error)) {
         return false;
     }
-    ret_kernel->mode = BOOT_LINUX64;
+    ret_kernel->mode = VCPU_ENTRY_LONG64;
     ret_kernel->entry = FLAT_BASE;
     ret_kernel->start = FLAT_BASE;
     ret_kernel->end = MIN(FLAT_BASE + image->size + FLAT_BSS_ROOM, boot_ram_end(mem));

@@ -15,10 +15,10 @@
 /* In the order of asking; the last knows every file. */
 static const KernelLoader *const loaders[] = {&elf_loader, &bzimage_loader, &flat_loader};
 
-static bool (*const writers[])(GuestMemory *, const LoadedKernel *, const BootInfo *, BootEntry *,
+static bool (*const writers[])(GuestMemory *, const LoadedKernel *, const BootInfo *, VcpuEntry *,
                                GError **) = {
-    [BOOT_PVH32] = pvh_write,
-    [BOOT_LINUX64] = bootparams_write,
+    [VCPU_ENTRY_PVH] = pvh_write,
+    [VCPU_ENTRY_LONG64] = bootparams_write,
 };
 
 G_STATIC_ASSERT(BOOT_CMDLINE + BOOT_CMDLINE_ROOM <= BOOT_EBDA);
@@ -70,7 +70,7 @@ static bool load_initrd(GuestMemory *mem, const BootImage *image, const LoadedKe
 }
 
 bool kernel_load_images(GuestMemory *mem, const BootImage *kernel, const BootImage *initrd,
-                        const KernelConfig *config, BootEntry *ret_entry, GError **error)
+                        const KernelConfig *config, VcpuEntry *ret_entry, GError **error)
 {
     LoadedKernel loaded = {0};
     BootInfo info = {.rsdp = config->rsdp};
@@ -89,7 +89,7 @@ bool kernel_load_images(GuestMemory *mem, const BootImage *kernel, const BootIma
     return true;
 }
 
-bool kernel_load(GuestMemory *mem, const KernelConfig *config, BootEntry *ret_entry, GError **error)
+bool kernel_load(GuestMemory *mem, const KernelConfig *config, VcpuEntry *ret_entry, GError **error)
 {
     g_auto(BootImage) kernel = {.fd = -1};
     g_auto(BootImage) initrd = {.fd = -1};

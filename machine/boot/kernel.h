@@ -27,11 +27,11 @@ typedef struct KernelConfig {
  * Main thread, before any vCPU runs.  mem must read as zeroes wherever the machine has not put
  * anything (machine/boot/loader.h).  On failure its contents are undefined.
  */
-bool kernel_load(GuestMemory *mem, const KernelConfig *config, BootEntry *ret_entry,
+bool kernel_load(GuestMemory *mem, const KernelConfig *config, VcpuEntry *ret_entry,
                  GError **error);
 
 /* The same for images that are open already; initrd may be NULL, the paths of config are ignored. */
 bool kernel_load_images(GuestMemory *mem, const BootImage *kernel, const BootImage *initrd,
-                        const KernelConfig *config, BootEntry *ret_entry, GError **error);
+                        const KernelConfig *config, VcpuEntry *ret_entry, GError **error);
 
 #endif

@@ -7,6 +7,7 @@
  * guest memory.  machine/boot/kernel.c has the table of them all.
  */
 
+#include "hypervisor/vcpu.h"
 #include "machine/boot/image.h"
 
 #include <asm/bootparam.h>
@@ -14,13 +15,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-typedef enum {
-    BOOT_PVH32,   /* 32-bit protected mode, paging off, start info in rbx */
-    BOOT_LINUX64, /* 64-bit mode, one-to-one page tables, zero page in rsi */
-} BootMode;
-
 typedef struct LoadedKernel {
-    BootMode mode;
+    VcpuEntryMode mode;
     uint64_t entry;
     uint64_t start, end;   /* guest memory that is the kernel's until it manages memory itself */
     uint64_t initrd_limit; /* the initrd must end at or below */

@@ -55,7 +55,7 @@ static bool write_map(GuestMemory *mem, const E820Map *map, GError **error)
 }
 
 bool pvh_write(GuestMemory *mem, const LoadedKernel *kernel, const BootInfo *info,
-               BootEntry *ret_entry, GError **error)
+               VcpuEntry *ret_entry, GError **error)
 {
     const Module initrd = {.address = info->initrd, .size = info->initrd_size};
     const StartInfo start = {
@@ -74,6 +74,6 @@ bool pvh_write(GuestMemory *mem, const LoadedKernel *kernel, const BootInfo *inf
         !write_map(mem, &info->map, error)) {
         return false;
     }
-    *ret_entry = (BootEntry){.mode = BOOT_PVH32, .rip = kernel->entry, .rbx = BOOT_PVH_INFO};
+    *ret_entry = (VcpuEntry){.mode = VCPU_ENTRY_PVH, .rip = kernel->entry, .rbx = BOOT_PVH_INFO};
     return true;
 }

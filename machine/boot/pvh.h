@@ -11,6 +11,6 @@
 #include "machine/boot/bootparams.h"
 
 bool pvh_write(GuestMemory *mem, const LoadedKernel *kernel, const BootInfo *info,
-               BootEntry *ret_entry, GError **error);
+               VcpuEntry *ret_entry, GError **error);
 
 #endif

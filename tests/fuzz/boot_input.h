@@ -19,7 +19,7 @@ static inline int boot_input_run(const KernelLoader *loader, const uint8_t *data
     g_auto(BootImage) image = {.fd = -1};
     LoadedKernel kernel = {0};
     const KernelConfig config = {.cmdline = "quiet"};
-    BootEntry entry;
+    VcpuEntry entry;
     bool ok = guest_mem_add_plain(mem, INPUT_RAM, &error);
 
     g_assert_true(ok);

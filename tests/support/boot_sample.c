@@ -103,7 +103,7 @@ int boot_sample_file(const void *data, size_t len)
 }
 
 bool boot_sample_load(GuestMemory *mem, const void *data, size_t len, const char *cmdline,
-                      BootEntry *ret_entry, GError **error)
+                      VcpuEntry *ret_entry, GError **error)
 {
     g_auto(BootImage) image = {.fd = -1};
     const KernelConfig config = {.cmdline = cmdline, .rsdp = 0xe0000};
@@ -116,7 +116,7 @@ char *boot_sample_refusal(const void *data, size_t len)
 {
     g_autoptr(GuestMemory) mem = guest_mem_new(NULL);
     g_autoptr(GError) error = NULL;
-    BootEntry entry;
+    VcpuEntry entry;
 
     if (!guest_mem_add_plain(mem, SAMPLE_RAM, &error)) {
         return g_strdup(error->message);

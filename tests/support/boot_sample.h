@@ -57,7 +57,7 @@ int boot_sample_file(const void *data, size_t len);
 
 /* Loads bytes as a kernel into mem. */
 bool boot_sample_load(GuestMemory *mem, const void *data, size_t len, const char *cmdline,
-                      BootEntry *ret_entry, GError **error);
+                      VcpuEntry *ret_entry, GError **error);
 
 /* The same into fresh memory of SAMPLE_RAM bytes, expecting it to fail: the message, to be freed. */
 char *boot_sample_refusal(const void *data, size_t len);

@@ -20,10 +20,10 @@ START_TEST(kernel_goes_to_its_preferred_address)
 {
     g_autoptr(GuestMemory) mem = new_memory();
     SampleBzimage image = boot_sample_bzimage();
-    BootEntry entry;
+    VcpuEntry entry;
 
     ck_assert(boot_sample_load(mem, &image, sizeof(image), "", &entry, NULL));
-    ck_assert_int_eq(entry.mode, BOOT_LINUX64);
+    ck_assert_int_eq(entry.mode, VCPU_ENTRY_LONG64);
     ck_assert_uint_eq(entry.rip, 0x1000200);
     ck_assert_mem_eq(guest_mem_ptr(mem, GPA(0x1000000), sizeof(image.kernel), GUEST_READ, NULL),
                      image.kernel, sizeof(image.kernel));
@@ -34,7 +34,7 @@ START_TEST(setup_header_travels_to_the_zero_page)
 {
     g_autoptr(GuestMemory) mem = new_memory();
     SampleBzimage image = boot_sample_bzimage();
-    BootEntry entry;
+    VcpuEntry entry;
 
     ck_assert(boot_sample_load(mem, &image, sizeof(image), "quiet", &entry, NULL));
 
@@ -55,7 +55,7 @@ START_TEST(a_header_of_an_older_protocol_is_not_read_past_its_end)
 {
     g_autoptr(GuestMemory) mem = new_memory();
     SampleBzimage image = boot_sample_bzimage();
-    BootEntry entry;
+    VcpuEntry entry;
 
     image.setup.jump = 0x62eb; /* ends right after init_size */
     image.setup.handover_offset = 0xdeadbeef;

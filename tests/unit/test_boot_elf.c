@@ -42,10 +42,10 @@ START_TEST(pvh_note_gives_a_32_bit_entry)
 {
     g_autoptr(GuestMemory) mem = new_memory();
     SampleElf elf = boot_sample_elf();
-    BootEntry entry;
+    VcpuEntry entry;
 
     ck_assert(boot_sample_load(mem, &elf, sizeof(elf), "", &entry, NULL));
-    ck_assert_int_eq(entry.mode, BOOT_PVH32);
+    ck_assert_int_eq(entry.mode, VCPU_ENTRY_PVH);
     ck_assert_uint_eq(entry.rip, SAMPLE_ENTRY);
     ck_assert_uint_ne(entry.rbx, 0);
 }
@@ -55,11 +55,11 @@ START_TEST(without_the_note_it_is_linux_at_e_entry)
 {
     g_autoptr(GuestMemory) mem = new_memory();
     SampleElf elf = boot_sample_elf();
-    BootEntry entry;
+    VcpuEntry entry;
 
     boot_sample_hide_pvh(&elf);
     ck_assert(boot_sample_load(mem, &elf, sizeof(elf), "", &entry, NULL));
-    ck_assert_int_eq(entry.mode, BOOT_LINUX64);
+    ck_assert_int_eq(entry.mode, VCPU_ENTRY_LONG64);
     ck_assert_uint_eq(entry.rip, 0x1000000);
     ck_assert_uint_ne(entry.rsi, 0);
 }
@@ -70,7 +70,7 @@ START_TEST(segments_are_in_place_and_the_gaps_are_zero)
     g_autoptr(GuestMemory) mem = new_memory();
     SampleElf elf = boot_sample_elf();
     static const uint8_t zeroes[0x2000];
-    BootEntry entry;
+    VcpuEntry entry;
 
     ck_assert(boot_sample_load(mem, &elf, sizeof(elf), "", &entry, NULL));
 
@@ -88,7 +88,7 @@ START_TEST(whole_pages_are_mapped_and_the_rest_is_read)
 {
     g_autoptr(GuestMemory) mem = new_memory();
     SampleElf elf = boot_sample_elf();
-    BootEntry entry;
+    VcpuEntry entry;
 
     ck_assert(boot_sample_load(mem, &elf, sizeof(elf), "", &entry, NULL));
 
@@ -108,7 +108,7 @@ START_TEST(shared_memory_gets_a_copy)
         .id = "ram", .kind = RAM_MEMFD, .size = SAMPLE_RAM, .shared = true};
     RamBackend *backend = guest_mem_add_backend(mem, &config, NULL);
     SampleElf elf = boot_sample_elf();
-    BootEntry entry;
+    VcpuEntry entry;
 
     ck_assert_ptr_nonnull(backend);
     ck_assert(guest_mem_add_block(mem, backend, 0, GPA(0), SAMPLE_RAM, NULL));
@@ -128,7 +128,7 @@ START_TEST(a_segment_may_span_blocks_of_memory)
     RamBackend *backend = guest_mem_add_backend(mem, &config, NULL);
     SampleElf elf = boot_sample_elf();
     uint8_t text[sizeof(elf.text)];
-    BootEntry entry;
+    VcpuEntry entry;
 
     ck_assert(guest_mem_add_block(mem, backend, 0x2000000, GPA(0), 0x1001000, NULL));
     ck_assert(guest_mem_add_block(mem, backend, 0, GPA(0x1001000), 0x1000000, NULL));
@@ -237,7 +237,7 @@ START_TEST(a_kernel_that_the_page_tables_do_not_reach_is_refused)
     g_autoptr(GuestMemory) mem = guest_mem_new(NULL);
     g_autoptr(GError) error = NULL;
     SampleElf elf = boot_sample_elf();
-    BootEntry entry;
+    VcpuEntry entry;
 
     boot_sample_hide_pvh(&elf);
     elf.segments[0].p_paddr = elf.header.e_entry = 0x40000000;

@@ -40,7 +40,7 @@ static const uint8_t *ram(const GuestMemory *mem, uint64_t gpa, uint64_t len)
 
 /* Loads a sample with an initrd of that many bytes. */
 static bool load_with_initrd(GuestMemory *mem, const void *kernel, size_t len, size_t initrd_len,
-                             BootEntry *entry, GError **error)
+                             VcpuEntry *entry, GError **error)
 {
     g_auto(BootImage) image = {.fd = -1};
     g_auto(BootImage) initrd = {.fd = -1};
@@ -63,11 +63,11 @@ START_TEST(flat_image_is_entered_at_16_mib)
 {
     g_autoptr(GuestMemory) mem = new_memory(SAMPLE_RAM);
     uint8_t flat[FLAT_BYTES];
-    BootEntry entry;
+    VcpuEntry entry;
 
     make_flat(flat);
     ck_assert(boot_sample_load(mem, flat, sizeof(flat), "", &entry, NULL));
-    ck_assert_int_eq(entry.mode, BOOT_LINUX64);
+    ck_assert_int_eq(entry.mode, VCPU_ENTRY_LONG64);
     ck_assert_uint_eq(entry.rip, 0x1000000);
     ck_assert_mem_eq(ram(mem, 0x1000000, sizeof(flat)), flat, sizeof(flat));
 }
@@ -112,7 +112,7 @@ START_TEST(missing_and_irregular_files_are_named)
     g_autoptr(GError) missing = NULL;
     g_autoptr(GError) irregular = NULL;
     KernelConfig config = {.kernel = "/no/such/kernel"};
-    BootEntry entry;
+    VcpuEntry entry;
 
     ck_assert(!kernel_load(mem, &config, &entry, &missing));
     ck_assert_str_eq(missing->message,
@@ -133,7 +133,7 @@ START_TEST(kernel_and_initrd_are_loaded_from_their_paths)
     g_autofree char *kernel_path = g_strdup_printf("/proc/self/fd/%d", kernel);
     g_autofree char *initrd_path = g_strdup_printf("/proc/self/fd/%d", initrd);
     const KernelConfig config = {.kernel = kernel_path, .initrd = initrd_path};
-    BootEntry entry;
+    VcpuEntry entry;
 
     ck_assert_msg(kernel_load(mem, &config, &entry, &error), "%s", error ? error->message : "");
 
@@ -148,7 +148,7 @@ START_TEST(start_info_leads_to_everything)
 {
     g_autoptr(GuestMemory) mem = new_memory(SAMPLE_RAM);
     SampleElf elf = boot_sample_elf();
-    BootEntry entry;
+    VcpuEntry entry;
 
     ck_assert(load_with_initrd(mem, &elf, sizeof(elf), 5000, &entry, NULL));
 
@@ -176,7 +176,7 @@ START_TEST(zero_page_leads_to_everything)
 {
     g_autoptr(GuestMemory) mem = new_memory(SAMPLE_RAM);
     SampleBzimage image = boot_sample_bzimage();
-    BootEntry entry;
+    VcpuEntry entry;
 
     ck_assert(load_with_initrd(mem, &image, sizeof(image), 5000, &entry, NULL));
 
@@ -198,7 +198,7 @@ START_TEST(a_kernel_without_a_setup_header_gets_one)
 {
     g_autoptr(GuestMemory) mem = new_memory(SAMPLE_RAM);
     SampleElf elf = boot_sample_elf();
-    BootEntry entry;
+    VcpuEntry entry;
 
     boot_sample_hide_pvh(&elf);
     ck_assert(boot_sample_load(mem, &elf, sizeof(elf), "quiet", &entry, NULL));
@@ -217,7 +217,7 @@ START_TEST(page_tables_map_the_first_gib_to_itself)
 {
     g_autoptr(GuestMemory) mem = new_memory(SAMPLE_RAM);
     SampleBzimage image = boot_sample_bzimage();
-    BootEntry entry;
+    VcpuEntry entry;
 
     ck_assert(boot_sample_load(mem, &image, sizeof(image), "", &entry, NULL));
 
@@ -241,7 +241,7 @@ START_TEST(initrd_stays_below_what_the_kernel_can_reach)
 {
     g_autoptr(GuestMemory) mem = new_memory(2 * GIB);
     SampleBzimage image = boot_sample_bzimage();
-    BootEntry entry;
+    VcpuEntry entry;
 
     image.setup.xloadflags = XLF_KERNEL_64;
     image.setup.initrd_addr_max = 0x37ffffff;
@@ -258,7 +258,7 @@ START_TEST(an_initrd_that_does_not_fit_is_refused_with_the_room_there_is)
     g_autoptr(GuestMemory) mem = new_memory(0x1200000);
     g_autoptr(GError) error = NULL;
     SampleBzimage image = boot_sample_bzimage();
-    BootEntry entry;
+    VcpuEntry entry;
 
     ck_assert(load_with_initrd(mem, &image, sizeof(image), MIB, &entry, &error));
     ck_assert(!load_with_initrd(mem, &image, sizeof(image), MIB + 1, &entry, &error));
@@ -276,7 +276,7 @@ START_TEST(a_command_line_that_the_kernel_would_cut_is_refused)
     g_autofree char *fits = g_strnfill(2047, 'x');
     g_autofree char *exceeds = g_strnfill(2048, 'x');
     SampleElf elf = boot_sample_elf();
-    BootEntry entry;
+    VcpuEntry entry;
 
     ck_assert(boot_sample_load(mem, &elf, sizeof(elf), fits, &entry, &error));
     ck_assert(!boot_sample_load(mem, &elf, sizeof(elf), exceeds, &entry, &error));
@@ -291,7 +291,7 @@ START_TEST(a_command_line_never_leaves_its_room)
     g_autoptr(GError) error = NULL;
     g_autofree char *exceeds = g_strnfill(BOOT_CMDLINE_ROOM, 'x');
     SampleBzimage image = boot_sample_bzimage();
-    BootEntry entry;
+    VcpuEntry entry;
 
     image.setup.cmdline_size = UINT32_MAX;
     ck_assert(!boot_sample_load(mem, &image, sizeof(image), exceeds, &entry, &error));
@@ -305,7 +305,7 @@ START_TEST(memory_too_small_for_the_kernel_is_said_so)
     g_autoptr(GuestMemory) mem = new_memory(8 * MIB);
     g_autoptr(GError) error = NULL;
     uint8_t flat[FLAT_BYTES];
-    BootEntry entry;
+    VcpuEntry entry;
 
     make_flat(flat);
     ck_assert(!boot_sample_load(mem, flat, sizeof(flat), "", &entry, &error));
