@@ -6,8 +6,6 @@
 #include "util/bytes.h"
 #include "util/error.h"
 
-#include <inttypes.h>
-#include <stdio.h>
 #include <string.h>
 
 /* Is the host page behind a pointer one of a file? */
@@ -20,10 +18,11 @@ static bool is_mapped_file(const void *p)
     g_auto(GStrv) lines = g_strsplit(maps, "\n", -1);
 
     for (char **line = lines; *line != NULL; line++) {
-        uint64_t from, to;
+        char *dash;
+        uint64_t from = g_ascii_strtoull(*line, &dash, 16);
+        uint64_t to = *dash == '-' ? g_ascii_strtoull(dash + 1, NULL, 16) : 0;
 
-        if (sscanf(*line, "%" SCNx64 "-%" SCNx64, &from, &to) == 2 && (uintptr_t)p >= from &&
-            (uintptr_t)p < to) {
+        if ((uintptr_t)p >= from && (uintptr_t)p < to) {
             return strstr(*line, "memfd:kernel") != NULL;
         }
     }
