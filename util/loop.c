@@ -22,6 +22,9 @@ struct Loop {
     atomic_bool quit;
     _Atomic(GThread *) runner;
     atomic_int thread_id;
+
+    /* loop thread only */
+    GHashTable *locals; /* NULL until the first */
 };
 
 Loop *loop_new(const char *name)
@@ -65,6 +68,7 @@ void loop_free(Loop *loop)
         g_thread_join(loop->own_thread);
     }
     g_main_context_unref(loop->context);
+    g_clear_pointer(&loop->locals, g_hash_table_unref);
     g_free(loop->name);
     g_free(loop);
 }
@@ -203,6 +207,23 @@ int64_t loop_now_ns(void)
 
     clock_gettime(CLOCK_MONOTONIC, &now);
     return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+}
+
+void *loop_local(const Loop *loop, const void *key)
+{
+    return loop->locals ? g_hash_table_lookup(loop->locals, key) : NULL;
+}
+
+void loop_set_local(Loop *loop, const void *key, void *value)
+{
+    if (!loop->locals) {
+        loop->locals = g_hash_table_new(NULL, NULL);
+    }
+    if (value) {
+        g_hash_table_insert(loop->locals, (void *)(uintptr_t)key, value);
+    } else {
+        g_hash_table_remove(loop->locals, key);
+    }
 }
 
 typedef struct Post {

@@ -58,6 +58,13 @@ void loop_timer_free(LoopTimer *timer); /* accepts NULL */
 /* CLOCK_MONOTONIC now. */
 int64_t loop_now_ns(void);
 
+/*
+ * What a library keeps per loop, such as a ring that all its users on the loop share.  key is an
+ * address that only that library knows.  On the loop's thread; NULL empties the place.
+ */
+void *loop_local(const Loop *loop, const void *key);
+void loop_set_local(Loop *loop, const void *key, void *value);
+
 /* Any thread: runs fn on the loop, after what was posted before it. */
 void loop_post(Loop *loop, LoopFn fn, void *opaque);
 
