@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef DEVICES_VIRTIO_RNG_H
+#define DEVICES_VIRTIO_RNG_H
+
+/* virtio-rng: fills what the guest offers with random bytes, as fast as it is allowed to. */
+
+#include "devices/virtio/virtio.h"
+
+typedef struct VirtioRngConfig {
+    const char *filename; /* rng-random; NULL is rng-builtin, the host kernel's generator */
+    uint64_t max_bytes;   /* in each period; 0 = no limit */
+    uint32_t period_ms;
+} VirtioRngConfig;
+
+/* host and loop as in VirtioInit. */
+VirtioDevice *virtio_rng_new(const char *id, GuestMemory *mem, const VirtioHost *host, Loop *loop,
+                             const VirtioRngConfig *config);
+
+#endif
