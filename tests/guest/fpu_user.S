@@ -26,6 +26,18 @@ fpu_user_hold:
     fninit
     leave_user_mode
 
+/* The same by FXRSTOR and FXSAVE, for x87 and SSE alone; the mask does not count. */
+    .globl fpu_user_hold_legacy
+fpu_user_hold_legacy:
+    movq %rdi, %rbx
+    movq 0(%rbx), %rdi
+    fxrstor64 (%rdi)
+    user_call USER_CALL_MIGRATE_POINT
+    movq 8(%rbx), %rdi
+    fxsave64 (%rdi)
+    fninit
+    leave_user_mode
+
 /* uint64_t *: XCR0, which is anybody's to read, goes there. */
     .globl fpu_user_read_xcr0
 fpu_user_read_xcr0:

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The road of an interrupt: IOAPIC registers, edges and levels (the serial port's transmitter is the
- * source that a guest can pull by itself), priorities and nesting in the local APIC, interrupts to
- * oneself, both APIC modes.  What is pending or in service at the migrate point must still be.
+ * The road of an interrupt: IOAPIC registers, edges and levels (the serial port's transmitter is
+ * the source that a guest can pull by itself), priorities and nesting in the local APIC, interrupts
+ * to oneself, both APIC modes.  What is pending or in service at the migrate point must still be.
  */
 #include "tests/guest/lib/apic.h"
 #include "tests/guest/lib/ioapic.h"

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * RAM holds what is written to it, everywhere: a number made from its address goes to the start and
- * the end of a page in every stride of each RAM range, every 128th such page is filled, and all must
- * be found again behind the migrate point, twice, for the second round has changed half of them.
+ * the end of a page in every stride of each RAM range, every 128th such page is filled, and all
+ * must be found again behind the migrate point, twice, for the second round has changed half.
  * Pages between that nobody touched must be zero all the time.
  *
  * Command line: stride=SIZE, bytes=SIZE (RAM that the machine was given), high (some of it lies

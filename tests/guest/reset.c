@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A machine that is reset starts over in place: the payload is loaded afresh, devices and processors
- * are as after power-on, the disk keeps its bytes.  The disk is the payload's memory across resets:
- * a counter in a sector of its own.
+ * A machine that is reset starts over in place: the payload is loaded afresh, devices and
+ * processors are as after power-on, the disk keeps its bytes.  The disk is the payload's memory
+ * across resets: a counter in a sector of its own.
  *
  * Command line: by=acpi, by=i8042 or by=triple (how), times=N (how often, 2 unless told), cpus=N.
  */

@@ -4,8 +4,10 @@
 
     run.py --vmm build/machine/stencil [--payloads build/tests/guest] [NAME...]
     run.py --vmm qemu                     cross-check: what fails here is the payload's own fault
+    run.py --vmm qemu-kvm --ground rig    the same on a real KVM
 
-For each case one line, `ok`, `not ok` or `skip`, and at the end `N passed, N failed, N skipped`.
+Ground: /dev/kvm of this machine if payloads get through on it, else the rig; --ground decides by
+hand.  For the rig one host is started, and this same script runs inside it.  For each case one line, `ok`, `not ok` or `skip`, and at the end `N passed, N failed, N skipped`.
 The status is 0 when none failed, 1 when one did, 77 when all were skipped.
 
 A payload ends by itself (lib/report.h has the statuses).  At its migrate point it waits for a byte,
@@ -30,6 +32,11 @@ HERE = pathlib.Path(__file__).resolve().parent
 STATUS_PASS = 33
 STATUS_SKIP = 39
 SKIP_ALL = 77
+RIG_FOLDER = "/scratch/payloads"
+RIG_MEMORY = "8G"
+RIG_WORD = "emulated-host"  # payloads forgive such a host what QEMU cannot do
+RIG_PATIENCE = 5  # times longer than on the machine itself
+RIG_LIMIT = 1800
 QEMU_SLOTS = 8
 QEMU_SLOT_BASE = 0xfeb00000
 QEMU_SLOT_SIZE = 512
@@ -39,7 +46,7 @@ QEMU_SLOT_IRQ = 16
 class Case:
     """One line of payloads.json, defaults filled in."""
 
-    def __init__(self, fields, defaults):
+    def __init__(self, fields, defaults, patience, words):
         unknown = set(fields) - set(defaults) - {"name", "payload", "disk", "unless"}
         if unknown:
             raise SystemExit(f"payloads.json: case {fields.get('name')}: unknown {sorted(unknown)}")
@@ -49,10 +56,10 @@ class Case:
         self.machine = merged["machine"]
         self.cpus = merged["cpus"]
         self.memory = merged["memory"]
-        self.append = merged["append"]
+        self.append = " ".join([merged["append"], *words])
         self.args = merged["args"]
         self.disk = merged.get("disk")
-        self.timeout = merged["timeout"]
+        self.timeout = merged["timeout"] * patience
         self.modes = merged["modes"]
         self.expect = merged["expect"]
         self.unless = merged.get("unless", {})
@@ -104,6 +111,9 @@ class Qemu:
                 "-append", " ".join(["qemu", self.accel, case.append] + slots), "-serial", "stdio",
                 "-device", "isa-debug-exit,iobase=0xf4,iosize=4"]
         return argv + [arg.replace("{disk}", str(disk)) for arg in case.args]
+
+
+QEMUS = {"qemu": Qemu("tcg"), "qemu-kvm": Qemu("kvm")}
 
 
 class Process:
@@ -227,10 +237,10 @@ def run_all(vmm, cases, options):
     return counts
 
 
-def load_cases(names):
+def load_cases(names, options):
     with open(HERE / "payloads.json", encoding="utf-8") as f:
         data = json.load(f)
-    cases = [Case(fields, data["defaults"]) for fields in data["cases"]]
+    cases = [Case(fields, data["defaults"], options.patience, options.words) for fields in data["cases"]]
     known = {case.name for case in cases} | {case.payload for case in cases}
     for name in names:
         if name not in known:
@@ -238,11 +248,64 @@ def load_cases(names):
     return [case for case in cases if not names or case.name in names or case.payload in names]
 
 
+def kvm_runs_payloads(vmm, options):
+    """True if the smallest payload gets through on /dev/kvm here."""
+    if not os.access("/dev/kvm", os.R_OK | os.W_OK):
+        return False
+    return run_case(vmm, load_cases(["ticks"], options)[0], "plain", options)[1] == "ok"
+
+
+def run_in_rig(options):
+    """Starts a host, runs this script in it, shows what it prints; its status is ours."""
+    sys.path.insert(0, str(HERE.parents[1]))
+    from tests.rig.host import EmulatedHost  # pylint: disable=import-outside-toplevel
+
+    with EmulatedHost(options.logs / "rig", memory=RIG_MEMORY) as host:
+        host.run(["mkdir", "-p", RIG_FOLDER])
+        for file in [HERE / "run.py", HERE / "payloads.json", *options.payloads.glob("*.elf")]:
+            host.put(file, f"{RIG_FOLDER}/{file.name}")
+        vmm = options.vmm
+        if vmm not in QEMUS:
+            vmm = f"{RIG_FOLDER}/vmm"
+            host.put(options.vmm, vmm)
+        job = host.spawn(["python3", f"{RIG_FOLDER}/run.py", "--vmm", vmm, "--ground", "local",
+                          "--payloads", RIG_FOLDER, "--jobs", str(options.jobs),
+                          "--patience", str(RIG_PATIENCE), "--words", RIG_WORD, *options.names])
+        status = show_until_end(job)
+        logs = host.run(["tar", "-cf", f"{RIG_FOLDER}/logs.tar", "-C", RIG_FOLDER, "logs"])
+        if logs.status == 0:
+            host.get(f"{RIG_FOLDER}/logs.tar", options.logs / "rig" / "logs.tar")
+    return status
+
+
+def show_until_end(job):
+    """Prints the job's output line by line while it runs."""
+    deadline = time.monotonic() + RIG_LIMIT
+    shown = 0
+    status = None
+    while status is None and time.monotonic() < deadline:
+        try:
+            status = job.wait(0.5)
+        except TimeoutError:
+            pass
+        text = job.output()
+        end = text.rfind("\n") + 1
+        print(text[shown:end], end="", flush=True)
+        shown = max(shown, end)
+    print(job.errors(), end="", file=sys.stderr)
+    return 1 if status is None else status
+
+
 def parse_arguments():
     parser = argparse.ArgumentParser(description="run the guest payloads")
     parser.add_argument("--vmm", required=True, help="the stencil binary, qemu or qemu-kvm")
-    parser.add_argument("--payloads", type=pathlib.Path, default=HERE.parents[1] / "build/tests/guest",
+    parser.add_argument("--payloads", type=pathlib.Path,
+                        default=HERE.parents[1] / "build/tests/guest",
                         help="folder with the .elf files (default: %(default)s)")
+    parser.add_argument("--ground", choices=["auto", "local", "rig"], default="auto")
+    parser.add_argument("--patience", type=float, default=1, help="multiplies every time limit")
+    parser.add_argument("--words", action="append", default=[], metavar="WORD",
+                        help="one more word for every command line")
     parser.add_argument("--logs", type=pathlib.Path, help="default: PAYLOADS/logs")
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--list", action="store_true")
@@ -255,15 +318,15 @@ def parse_arguments():
 
 def main():
     options = parse_arguments()
-    cases = load_cases(options.names)
+    cases = load_cases(options.names, options)
     if options.list:
         print("\n".join(f"{case.name}: {' '.join(case.modes)}" for case in cases))
         return 0
     options.logs.mkdir(parents=True, exist_ok=True)
-    if options.vmm in ("qemu", "qemu-kvm"):
-        vmm = Qemu("kvm" if options.vmm == "qemu-kvm" else "tcg")
-    else:
-        vmm = Stencil(os.path.abspath(options.vmm))
+    vmm = QEMUS[options.vmm] if options.vmm in QEMUS else Stencil(os.path.abspath(options.vmm))
+    if options.ground == "rig" or (options.ground == "auto" and options.vmm != "qemu" and
+                                   not kvm_runs_payloads(vmm, options)):
+        return run_in_rig(options)
     counts = run_all(vmm, cases, options)
     print(f"{counts['ok']} passed, {counts['not ok']} failed, {counts['skip']} skipped")
     if counts["not ok"]:

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The first serial port behaves as a 16550A: registers keep what they must, loopback and FIFOs work,
- * each interrupt cause has its number and its priority, a burst from outside arrives whole and in
- * order, and the registers are the same behind the migrate point.
+ * The first serial port behaves as a 16550A: registers keep what they must, loopback and FIFOs
+ * work, each interrupt cause has its number, a burst from outside arrives whole and in order, and
+ * the registers are the same behind the migrate point.
  */
 #include "tests/guest/lib/serial.h"
 #include "tests/guest/lib/apic.h"
@@ -144,7 +144,7 @@ static void test_fifo_bits(void)
     report_equal(on, IIR_FIFO, "IIR shows the FIFO of a 16550A when it is on");
 }
 
-/* In loopback the modem outputs come back as inputs: DTR as DSR, RTS as CTS, OUT1 as RI, OUT2 as DCD. */
+/* In loopback outputs come back as inputs: DTR as DSR, RTS as CTS, OUT1 as RI, OUT2 as DCD. */
 static void test_loopback_lines(void)
 {
     static const uint8_t lines[][2] = {{0x01, 0x20}, {0x02, 0x10}, {0x04, 0x40}, {0x08, 0x80}};

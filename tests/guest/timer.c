@@ -12,7 +12,9 @@
 #define VECTOR_TIMER         0x41
 #define CPUID_1_ECX_DEADLINE (1u << 24)
 #define SHORT_COUNT          200000
-#define LONG_COUNT           2000000
+#define LONG_COUNT           4000000
+#define VERY_LONG_COUNT      1000000000
+#define TRIES                3
 #define PERIODS              10
 #define TSC_READS            5000
 #define DEADLINE_CYCLES      4000000
@@ -57,6 +59,8 @@ static void wait_cycles(uint64_t cycles)
 static void arm(uint32_t mode, uint32_t divide, uint32_t count)
 {
     fired = 0;
+    /* KVM starts an expired timer again when its divider changes, unless it was stopped. */
+    apic_write(APIC_TIMER_INITIAL, 0);
     apic_write(APIC_LVT_TIMER, mode | VECTOR_TIMER);
     apic_write(APIC_TIMER_DIVIDE, divide);
     apic_write(APIC_TIMER_INITIAL, count);
@@ -70,22 +74,28 @@ static void disarm(void)
     fired = 0;
 }
 
+/* Returns how many cycles it took; the least of a few, for a busy host only adds. */
 static uint64_t test_one_shot(void)
 {
-    uint64_t start = tsc_read();
-    uint64_t cycles;
+    uint64_t least = ~0ul;
     uint32_t current;
 
-    arm(APIC_TIMER_ONE_SHOT, APIC_TIMER_DIVIDE_1, LONG_COUNT);
+    arm(APIC_TIMER_ONE_SHOT, APIC_TIMER_DIVIDE_1, VERY_LONG_COUNT);
     current = apic_read(APIC_TIMER_CURRENT);
-    report(current > 0 && current <= LONG_COUNT, "a timer that was just armed counts: %u", current);
-    report(wait_for(1), "a one-shot timer fires");
-    cycles = fired_at - start;
-    wait_cycles(2 * cycles);
+    report(current > 0 && current <= VERY_LONG_COUNT, "a timer that was just armed counts: %u",
+           current);
+    for (unsigned i = 0; i < TRIES; i++) {
+        uint64_t start = tsc_read();
+
+        arm(APIC_TIMER_ONE_SHOT, APIC_TIMER_DIVIDE_1, LONG_COUNT);
+        report(wait_for(1), "a one-shot timer fires");
+        least = fired_at - start < least ? fired_at - start : least;
+    }
+    wait_cycles(2 * least);
     report_equal(fired, 1, "a one-shot timer fires once");
     report_equal(apic_read(APIC_TIMER_CURRENT), 0,
                  "a one-shot timer stands at zero once it has fired");
-    return cycles;
+    return least;
 }
 
 static void test_divider(uint64_t undivided)
@@ -164,7 +174,7 @@ static void test_across_migration(bool has_deadline)
 {
     uint64_t before = tsc_read();
 
-    arm(APIC_TIMER_ONE_SHOT, APIC_TIMER_DIVIDE_16, 100 * LONG_COUNT);
+    arm(APIC_TIMER_ONE_SHOT, APIC_TIMER_DIVIDE_16, 50 * LONG_COUNT);
     migrate_point();
     report(tsc_read() > before, "the TSC has not stepped back over the migrate point");
     report(wait_for(1), "a one-shot timer armed before the migrate point fires behind it");

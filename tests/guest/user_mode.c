@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Ring 3: both ways into the kernel and back, registers kept, privileged instructions refused, timer
- * interrupts taken.  What fpu.c stands on.
+ * Ring 3: all ways into the kernel and back, registers kept, privileged instructions refused,
+ * timer interrupts taken.  What fpu.c stands on.
  */
 #include "tests/guest/lib/apic.h"
 #include "tests/guest/lib/report.h"

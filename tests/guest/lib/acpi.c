@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Walks RSDP, XSDT or RSDT, and the tables behind; offsets are those of the ACPI 6 specification. */
+/* Walks RSDP, XSDT or RSDT, and the tables behind; offsets as in the ACPI 6 specification. */
 #include "tests/guest/lib/acpi.h"
 
 #include "tests/guest/lib/boot_info.h"

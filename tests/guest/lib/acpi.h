@@ -24,7 +24,7 @@ bool acpi_is_hardware_reduced(void);
 /* SLP_TYP of \_S5; false if the DSDT does not name it. */
 bool acpi_soft_off_type(uint8_t *type);
 
-/* False if the FADT gives no register; otherwise the machine has been told, and may take a moment. */
+/* False if the FADT gives no register; else the machine has been told, and may take a moment. */
 bool acpi_power_off(void);
 bool acpi_reset(void);
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * From the PVH entry (32-bit, flat, paging off, %ebx = start info) to C in long mode, for the boot
- * processor; and from real mode to the same place for the others.  The first 4 GiB are mapped one to
- * one in 2 MiB pages, open to user mode as well: payloads need a ring 3, not a protection.
+ * processor; and from real mode to the same place for the others.  The first 4 GiB are mapped one
+ * to one in 2 MiB pages, open to user mode as well: payloads need a ring 3, not a protection.
  */
 #include "tests/guest/lib/layout.h"
 

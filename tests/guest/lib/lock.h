@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A spin lock for the few things that several CPUs share: the console and the counters of a test. */
+/* A spin lock for the few things that several CPUs share: the console above all. */
 #ifndef TESTS_GUEST_LIB_LOCK_H
 #define TESTS_GUEST_LIB_LOCK_H
 

@@ -151,7 +151,7 @@ unsigned report_failures(void)
     return reports_failed;
 }
 
-/* Where the monitor has no debug-exit port the payload stands still, and the runner's clock ends it. */
+/* Where there is no debug-exit port the payload stands still, and the runner's clock ends it. */
 __attribute__((noreturn)) static void leave(uint8_t value)
 {
     port_write8(EXIT_PORT, value);

@@ -2,7 +2,7 @@
 /*
  * What a payload says and how it ends.
  *
- *     ok TEXT                   one line per report(); "not ok TEXT" when the condition does not hold
+ *     ok TEXT                   one line per report(); "not ok TEXT" when it does not hold
  *     note TEXT                 something worth reading, which decides nothing
  *     MIGRATE-POINT N           the payload waits for one byte on its serial input
  *     PASS n                    last line: all n reports held

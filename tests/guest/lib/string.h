@@ -15,7 +15,7 @@ size_t strlen(const char *s);
 
 bool string_starts_with(const char *s, const char *prefix);
 
-/* Decimal, or hexadecimal behind 0x; K, M and G multiply. *end is behind the last character used. */
+/* Decimal, or hexadecimal behind 0x; K, M, G multiply. *end is behind the last character used. */
 uint64_t string_parse_number(const char *s, const char **end);
 
 #endif

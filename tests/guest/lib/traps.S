@@ -69,8 +69,8 @@ trap_return:
     iretq
 
 /*
- * uint64_t user_enter(void (*code)(void *), void *argument, void *stack_top, uint64_t *kernel_stack)
- * The stack as it is here goes to *kernel_stack, for user_leave, and stays below the interrupt stack.
+ * uint64_t user_enter(code, argument, stack_top, uint64_t *kernel_stack), as user.c declares it.
+ * The stack as it is here goes to *kernel_stack, for user_leave.
  */
     .globl user_enter
 user_enter:

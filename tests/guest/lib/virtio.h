@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A driver's half of virtio-mmio version 2 and of the split ring, by the 1.2 specification.  Devices
- * are found by the virtio_mmio.device=SIZE@ADDRESS:IRQ words of the command line.  Completion is
- * polled; interrupts are counted on the side.
+ * A driver's half of virtio-mmio version 2 and of the split ring, by the 1.2 specification.
+ * Devices are found by the virtio_mmio.device=SIZE@ADDRESS:IRQ words of the command line.
+ * Completion is polled; interrupts are counted on the side.
  *
  *     virtio_find -> virtio_start -> virtqueue_init (each) -> virtio_driver_ok
  *     virtqueue_add* -> virtqueue_kick -> virtqueue_wait

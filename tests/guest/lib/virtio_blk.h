@@ -41,8 +41,8 @@ typedef struct BlkRange {
 } BlkRange;
 
 /*
- * type, sector, data and length are the caller's to fill in; split cuts the data in two buffers when
- * it is neither 0 nor length.  Must stay where it is from blk_submit() to its end.
+ * type, sector, data and length are the caller's to fill in; split cuts the data in two buffers
+ * when it is neither 0 nor length.  Must stay where it is from blk_submit() to its end.
  */
 typedef struct BlkRequest {
     BlkHeader header;
