@@ -39,5 +39,6 @@ uint32_t cpu_model_hardware_id(const CpuModel *model, unsigned index);
 
 /* The names that -cpu knows, NULL-terminated. */
 const char *const *cpu_model_names(void);
+const char *const *cpu_model_feature_names(void);
 
 #endif

@@ -270,3 +270,16 @@ bool guest_mem_load_file(GuestMemory *mem, Gpa gpa, int fd, uint64_t offset, uin
            fd_pread_all(fd, name, hva + head + whole, len - head - whole, offset + head + whole,
                         error);
 }
+
+bool guest_mem_clear(GuestMemory *mem, GError **error)
+{
+    for (guint i = 0; i < mem->backends->len; i++) {
+        RamBackend *backend = mem->backends->pdata[i];
+
+        if (!backend->rom && !ram_backend_clear(backend, error)) {
+            g_prefix_error(error, "memory %s: ", backend->id);
+            return false;
+        }
+    }
+    return true;
+}

@@ -80,6 +80,7 @@ typedef struct RamBackend {
     uint64_t fd_offset;
     bool shared;
     bool rom;
+    bool exclude_from_core;
 } RamBackend;
 
 typedef struct RamBlock {
@@ -133,5 +134,11 @@ bool guest_mem_write(const GuestMemory *mem, Gpa gpa, const void *data, uint64_t
  */
 bool guest_mem_load_file(GuestMemory *mem, Gpa gpa, int fd, uint64_t offset, uint64_t len,
                          const char *name, GError **error);
+
+/*
+ * Main thread, vCPUs parked: all RAM reads as zeroes again, as after a power cycle, and its pages
+ * are the host's again.  A file that the user gave as RAM is overwritten; ROM keeps its content.
+ */
+bool guest_mem_clear(GuestMemory *mem, GError **error);
 
 #endif

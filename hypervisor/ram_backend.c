@@ -155,6 +155,24 @@ static void *reserve_aligned(uint64_t len, uint64_t align)
     return raw + head;
 }
 
+/* See the top of the file for the part that is left out. */
+static void advise_huge_pages(const RamBackend *backend, uint64_t len)
+{
+    if (len > HUGE_PAGE_BYTES) {
+        madvise(backend->hva + HUGE_PAGE_BYTES, len - HUGE_PAGE_BYTES, MADV_HUGEPAGE);
+    }
+}
+
+static void apply_advice(const RamBackend *backend, uint64_t len)
+{
+    if (backend->fd < 0) {
+        advise_huge_pages(backend, len);
+    }
+    if (backend->exclude_from_core) {
+        madvise(backend->hva, len, MADV_DONTDUMP);
+    }
+}
+
 static bool map_backend(RamBackend *backend, const RamBackendConfig *config, GError **error)
 {
     uint64_t len = align_up(backend->size, backend->page_size);
@@ -176,12 +194,33 @@ static bool map_backend(RamBackend *backend, const RamBackendConfig *config, GEr
         return fail_errno(error, err, "map %" PRIu64 " bytes", len);
     }
     backend->hva = at;
-    if (backend->fd < 0 && len > HUGE_PAGE_BYTES) {
-        madvise(at + HUGE_PAGE_BYTES, len - HUGE_PAGE_BYTES, MADV_HUGEPAGE);
+    apply_advice(backend, len);
+    return true;
+}
+
+/* A fresh mapping rather than MADV_DONTNEED: parts of the old one may show a kernel's image. */
+static bool remap_anonymous(const RamBackend *backend, uint64_t len, GError **error)
+{
+    if (mmap(backend->hva, len, PROT_READ | PROT_WRITE,
+             MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED | MAP_NORESERVE, -1, 0) == MAP_FAILED) {
+        return fail_errno(error, errno, "clear %" PRIu64 " bytes", len);
     }
-    if (config->exclude_from_core) {
-        madvise(at, len, MADV_DONTDUMP);
+    apply_advice(backend, len);
+    return true;
+}
+
+bool ram_backend_clear(RamBackend *backend, GError **error)
+{
+    uint64_t len = align_up(backend->size, backend->page_size);
+
+    if (backend->fd < 0) {
+        return remap_anonymous(backend, len, error);
     }
+    if (backend->shared && fallocate(backend->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
+                                     (off_t)backend->fd_offset, (off_t)len) == 0) {
+        return true;
+    }
+    memset(backend->hva, 0, len);
     return true;
 }
 
@@ -272,6 +311,7 @@ RamBackend *ram_backend_new(const RamBackendConfig *config, GError **error)
     backend->fd = -1;
     backend->shared = config->shared;
     backend->rom = config->rom;
+    backend->exclude_from_core = config->exclude_from_core;
     if (config->size == 0 || !is_aligned(config->size, PAGE_BYTES)) {
         return fail_null(error, VMM_ERROR_CONFIG,
                          "memory %s: size %" PRIu64 " is not a whole number of 4 KiB pages",

@@ -35,11 +35,11 @@ typedef struct VcpuHooks {
     /* The guest acknowledged a level interrupt that is routed to an IOAPIC pin. */
     void (*eoi)(void *opaque, unsigned vector);
     /* Triple fault, or what the architecture has in its place. */
-    void (*shutdown)(void *opaque, const Vcpu *vcpu);
+    void (*shutdown)(void *opaque, Vcpu *vcpu);
     /* A firmware call asked for power-off or reset (AArch64 PSCI). */
     void (*system_event)(void *opaque, uint32_t type);
     /* The vCPU is lost.  why names the vCPU, the reason and its registers. */
-    void (*failed)(void *opaque, const Vcpu *vcpu, const char *why);
+    void (*failed)(void *opaque, Vcpu *vcpu, const char *why);
 } VcpuHooks;
 
 /* KVM_EXIT_ numbers above this are counted together. */

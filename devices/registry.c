@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "devices/registry.h"
+
+#include "devices/virtio/rng.h"
+#include "util/error.h"
+#include "util/text.h"
+
+/* ---- virtio-rng-device ---------------------------------------------------------------------- */
+
+typedef struct RngDeviceConfig {
+    char *rng;
+    uint64_t max_bytes;
+    uint64_t period_ms;
+} RngDeviceConfig;
+
+static const PropDesc rng_device_props_list[] = {
+    {.name = "rng",
+     .type = PROP_STRING,
+     .offset = offsetof(RngDeviceConfig, rng),
+     .help = "id of an rng object; without it the host kernel's generator"},
+    {.name = "max-bytes",
+     .type = PROP_UINT,
+     .offset = offsetof(RngDeviceConfig, max_bytes),
+     .help = "at most so many bytes in each period; 0 is no limit"},
+    {.name = "period",
+     .type = PROP_UINT,
+     .offset = offsetof(RngDeviceConfig, period_ms),
+     .min = 1,
+     .max = UINT32_MAX,
+     .default_text = "65536",
+     .help = "length of a period, in milliseconds"},
+};
+static const PropTable rng_device_props =
+    PROP_TABLE("device virtio-rng-device", rng_device_props_list, RngDeviceConfig);
+
+static Device *create_rng(const DeviceContext *context, const char *id, const PropBag *bag,
+                          GError **error)
+{
+    RngDeviceConfig config;
+    g_autofree char *filename = NULL;
+    VirtioDevice *dev = NULL;
+
+    if (!props_apply(&rng_device_props, bag, &config, error)) {
+        return NULL;
+    }
+    if (!config.rng || context->find_rng(context->opaque, config.rng, &filename, error)) {
+        const VirtioRngConfig rng = {
+            .filename = filename,
+            .max_bytes = config.max_bytes,
+            .period_ms = (uint32_t)config.period_ms,
+        };
+
+        dev = virtio_rng_new(id, context->memory, context->virtio_host, NULL, &rng);
+    }
+    props_clear(&rng_device_props, &config);
+    return dev ? &dev->base : NULL;
+}
+
+/* ---- the array ------------------------------------------------------------------------------ */
+
+const DeviceType device_types[] = {
+    {"virtio-rng-device", "entropy source", DEVICE_BUS_VIRTIO, &rng_device_props, create_rng},
+};
+const size_t device_num_types = G_N_ELEMENTS(device_types);
+
+const DeviceType *device_type_find(const char *name)
+{
+    for (size_t i = 0; i < device_num_types; i++) {
+        if (strcmp(device_types[i].name, name) == 0) {
+            return &device_types[i];
+        }
+    }
+    return NULL;
+}
+
+const DeviceType *device_type_lookup(const char *name, GError **error)
+{
+    const DeviceType *type = device_type_find(name);
+    TextNearest nearest = TEXT_NEAREST(name);
+    g_autofree char *hint = NULL;
+
+    if (type) {
+        return type;
+    }
+    for (size_t i = 0; i < device_num_types; i++) {
+        text_nearest_offer(&nearest, device_types[i].name);
+    }
+    hint = text_nearest_hint(&nearest);
+    return fail_null(error, VMM_ERROR_CONFIG, "there is no device '%s'%s", name, hint);
+}

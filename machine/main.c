@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The life of a virtual machine, top to bottom. */
+#include "machine/daemonize.h"
+#include "machine/help.h"
+#include "machine/options.h"
+#include "machine/signals.h"
+#include "machine/vm.h"
+#include "util/fd.h"
+#include "util/log.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+static bool open_log(const VmConfig *config, GError **error)
+{
+    int fd;
+
+    if (!config->log_file) {
+        return true;
+    }
+    fd = fd_open(config->log_file, O_WRONLY | O_CREAT | O_APPEND, 0600, error);
+    if (fd >= 0) {
+        log_init(fd, LOG_LEVEL_INFO);
+    }
+    return fd >= 0;
+}
+
+/* Builds the VM, lets it live, and says how the process is to end. */
+static bool run_vm(const VmConfig *config, Daemon *daemon, int *ret_status, GError **error)
+{
+    g_autoptr(Loop) loop = loop_new("main");
+    VmEventSink events = {0};
+    g_autoptr(Vm) vm = NULL;
+    Signals signals;
+    bool ok;
+
+    if (!signals_begin(&signals, error)) {
+        return false;
+    }
+    vm = vm_new(config, loop, &events, error);
+    ok = vm && vm_boot(vm, error) && (config->start_paused || vm_cont(vm, error)) &&
+         daemon_ready(daemon, error);
+    if (ok) {
+        signals_watch(&signals, vm);
+        loop_run(loop);
+        *ret_status = vm->exit_status;
+    }
+    signals_end(&signals);
+    return ok;
+}
+
+int main(int argc, char **argv)
+{
+    g_autoptr(VmConfig) config = vm_config_new();
+    g_autoptr(GError) error = NULL;
+    OptionsOutcome outcome = {.device_help = help_devices, .cpu_help = help_cpus};
+    Daemon daemon = DAEMON_NONE;
+    int status = EXIT_FAILURE;
+
+    if (!options_parse(argc, argv, config, &outcome, &error)) {
+        fprintf(stderr, "stencil: %s\n", error->message);
+        return EXIT_FAILURE;
+    }
+    if (outcome.text) {
+        fputs(outcome.text, stdout);
+        g_free(outcome.text);
+        return EXIT_SUCCESS;
+    }
+    if (!vm_config_validate(config, &error) || !open_log(config, &error) ||
+        !daemon_begin(&daemon, config->daemonize, config->pid_file, &error) ||
+        !run_vm(config, &daemon, &status, &error)) {
+        fprintf(stderr, "stencil: %s\n", error->message);
+    }
+    daemon_end(&daemon);
+    return status;
+}

@@ -1,0 +1,305 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The microvm: what a Linux guest needs and nothing else.  No PCI, no PIC, no PIT, no firmware.
+ *
+ *     0            .. 0xc0000000     RAM below the hole
+ *     0xf0000000   .. 0xf0001003     generic event device
+ *     0xf0100000   .. + 0x200 each   virtio-mmio slots, in the order of -device
+ *     0xfec00000                     I/O APIC (ours)
+ *     0xfee00000                     local APICs (KVM's)
+ *     0xfeffc000   .. 0xff000000     four pages that KVM uses on old processors
+ *     0x100000000  ..                the rest of the RAM
+ *
+ *     ports  0x60 0x64 i8042   0x70 0x71 RTC   0xf4 debug exit   0x3f8 COM1   0x505 pvpanic
+ *     GSIs   4 COM1   8 RTC   9 generic event device   5-7 10-12 14 15 16.. virtio, edge-triggered
+ *
+ * A kernel finds all of it in the ACPI tables; with acpi=off in an MP table and in words on its
+ * command line.
+ */
+#include "machine/microvm.h"
+
+#include "devices/platform/ioapic.h"
+#include "devices/serial/isa_serial.h"
+#include "devices/virtio/mmio.h"
+#include "machine/acpi/microvm.h"
+#include "machine/boot/kernel.h"
+#include "machine/boot/layout.h"
+#include "machine/boot/mptable.h"
+#include "machine/machines.h"
+#include "machine/ram.h"
+#include "util/bytes.h"
+#include "util/error.h"
+
+/* A place for a virtio device. */
+typedef struct Slot {
+    VirtioDevice *device;
+    uint32_t base;
+    unsigned gsi;
+} Slot;
+
+struct Machine {
+    Device *ioapic; /* the VM's list owns the devices */
+    Device *ged;    /* NULL without ACPI */
+    GArray *slots;  /* of Slot, in order */
+};
+
+static const RamLayout ram_layout = {.low_end = 3 * GIB, .high_base = 4 * GIB};
+
+/* The legacy interrupts that virtio may use, then everything from 16 on. */
+static const unsigned low_virtio_gsis[] = {5, 6, 7, 10, 11, 12, 14, 15};
+
+unsigned microvm_virtio_gsi(unsigned slot)
+{
+    const unsigned low = G_N_ELEMENTS(low_virtio_gsis);
+
+    if (slot < low) {
+        return low_virtio_gsis[slot];
+    }
+    /* There is no end to the slots; with more than a hundred of them, some share a wire. */
+    return 16 + (slot - low) % (IOAPIC_MAX_PINS - 16);
+}
+
+static unsigned microvm_interrupt_pins(const VmConfig *config)
+{
+    unsigned pins = IOAPIC_MIN_PINS;
+
+    for (unsigned slot = 0; slot < config->devices->len; slot++) {
+        pins = MAX(pins, microvm_virtio_gsi(slot) + 1);
+    }
+    return pins;
+}
+
+static bool microvm_map_memory(Vm *vm, GError **error)
+{
+    return ram_map(vm->config, vm->memory, &ram_layout, error);
+}
+
+/* The I/O APIC first: everybody else's wires lead to it. */
+static bool add_ioapic(Vm *vm, GError **error)
+{
+    const IoapicConfig config = {
+        .n_pins = microvm_interrupt_pins(vm->config),
+        .hypervisor = vm->hypervisor,
+    };
+
+    vm->machine->ioapic = ioapic_new("ioapic", &config);
+    return vm_add_device(vm, vm->machine->ioapic, error) &&
+           bus_map(vm->mmio, IOAPIC_MMIO_BASE, IOAPIC_MMIO_SIZE, "ioapic", &ioapic_bus_ops,
+                   vm->machine->ioapic, error);
+}
+
+static bool add_serial(Vm *vm, GError **error)
+{
+    const GPtrArray *serials = vm->config->serials;
+    IsaSerialConfig config = {
+        .ports = vm->ports,
+        .port = ISA_SERIAL_COM1_PORT,
+        .irq = ioapic_line(vm->machine->ioapic, ISA_SERIAL_COM1_IRQ),
+        .loop = vm->loop,
+    };
+    const char *chardev;
+
+    if (serials->len == 0) {
+        return true;
+    }
+    if (serials->len > 1) {
+        return fail(error, VMM_ERROR_CONFIG, "machine microvm has one serial port, not %u",
+                    serials->len);
+    }
+    chardev = prop_bag_get(serials->pdata[0], "chardev");
+    if (chardev) {
+        config.chardev = backends_find_chardev(vm->backends, chardev, error);
+        if (!config.chardev) {
+            return false;
+        }
+    }
+    return vm_add_device(vm, isa_serial_new("serial0", &config), error);
+}
+
+/* A virtio device gets the next slot: registers, interrupt and a place in the tables. */
+static bool add_virtio(Vm *vm, VirtioDevice *dev, GError **error)
+{
+    GArray *slots = vm->machine->slots;
+    const Slot slot = {
+        .device = dev,
+        .base = MICROVM_VIRTIO_BASE + slots->len * MICROVM_VIRTIO_SIZE,
+        .gsi = microvm_virtio_gsi(slots->len),
+    };
+    const IrqLine irq = ioapic_line(vm->machine->ioapic, slot.gsi);
+    g_autofree char *id = g_strdup_printf("virtio-mmio.%u", slots->len);
+    Device *transport = virtio_mmio_new(id, dev, &irq);
+
+    g_array_append_val(slots, slot);
+    if (!vm_add_device(vm, &dev->base, error)) {
+        device_free(transport);
+        return false;
+    }
+    return vm_add_device(vm, transport, error) &&
+           bus_map(vm->mmio, slot.base, MICROVM_VIRTIO_SIZE, dev->base.id, &virtio_mmio_bus_ops,
+                   transport, error);
+}
+
+static bool add_device(Vm *vm, const PropBag *bag, unsigned number, GError **error)
+{
+    const DeviceType *type = device_type_lookup(prop_bag_type(bag), error);
+    g_autofree char *made_up = g_strdup_printf("device%u", number);
+    const char *id = prop_bag_id(bag) ? prop_bag_id(bag) : made_up;
+    Device *dev;
+
+    if (!type) {
+        return false;
+    }
+    dev = type->create(&vm->device_context, id, bag, error);
+    if (!dev) {
+        g_prefix_error(error, "device %s: ", id);
+        return false;
+    }
+    if (type->bus == DEVICE_BUS_VIRTIO) {
+        return add_virtio(vm, (VirtioDevice *)dev, error);
+    }
+    return vm_add_device(vm, dev, error);
+}
+
+static bool microvm_build(Vm *vm, GError **error)
+{
+    const GPtrArray *devices = vm->config->devices;
+
+    vm->machine = g_new0(Machine, 1);
+    vm->machine->slots = g_array_new(FALSE, FALSE, sizeof(Slot));
+    if (!add_ioapic(vm, error) || !add_serial(vm, error)) {
+        return false;
+    }
+    for (guint i = 0; i < devices->len; i++) {
+        if (!add_device(vm, devices->pdata[i], i, error)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* ---- what the guest finds ------------------------------------------------------------------- */
+
+/* The words by which a kernel without ACPI learns of the slots. */
+static char *kernel_cmdline(const Vm *vm)
+{
+    const GArray *slots = vm->machine->slots;
+    g_autoptr(GString) line = g_string_new(vm->config->boot.append);
+
+    if (!vm->config->machine.auto_kernel_cmdline) {
+        return g_strdup(line->str);
+    }
+    for (guint i = 0; i < slots->len; i++) {
+        const Slot *slot = &g_array_index(slots, Slot, i);
+
+        g_string_append_printf(line, "%svirtio_mmio.device=%u@0x%x:%u", line->len > 0 ? " " : "",
+                               MICROVM_VIRTIO_SIZE, slot->base, slot->gsi);
+    }
+    return g_strdup(line->str);
+}
+
+static AcpiVirtioMmio *acpi_slots(const GArray *slots)
+{
+    AcpiVirtioMmio *list = g_new0(AcpiVirtioMmio, slots->len + 1);
+
+    for (guint i = 0; i < slots->len; i++) {
+        const Slot *slot = &g_array_index(slots, Slot, i);
+
+        list[i] = (AcpiVirtioMmio){slot->base, MICROVM_VIRTIO_SIZE, slot->gsi};
+    }
+    return list;
+}
+
+static bool write_tables(Vm *vm, uint64_t base, const GByteArray *tables, GError **error)
+{
+    if (tables->len > BOOT_FIRMWARE_END - base) {
+        return fail(error, VMM_ERROR_CONFIG,
+                    "the firmware tables have %u bytes, there is room for %u", tables->len,
+                    (unsigned)(BOOT_FIRMWARE_END - base));
+    }
+    return guest_mem_write(vm->memory, GPA(base), tables->data, tables->len, error);
+}
+
+static bool write_acpi(Vm *vm, GError **error)
+{
+    const unsigned cpus = vm->config->smp.cpus;
+    const GArray *slots = vm->machine->slots;
+    const AcpiIoapic ioapic = {.id = 0, .address = IOAPIC_MMIO_BASE, .gsi_base = 0};
+    g_autofree AcpiCpu *cpu = g_new0(AcpiCpu, cpus);
+    g_autofree AcpiVirtioMmio *virtio = acpi_slots(slots);
+    g_autoptr(GByteArray) tables = NULL;
+    AcpiMicrovm acpi = {
+        .base = BOOT_FIRMWARE,
+        .topology = {.cpus = cpu,
+                     .n_cpus = cpus,
+                     .lapic_address = MICROVM_LAPIC,
+                     .ioapics = &ioapic,
+                     .n_ioapics = 1},
+        .virtio = virtio,
+        .n_virtio = slots->len,
+    };
+
+    for (unsigned i = 0; i < cpus; i++) {
+        cpu[i].apic_id = vm->cpu_model ? cpu_model_hardware_id(vm->cpu_model, i) : i;
+    }
+    if (vm->config->serials->len > 0) {
+        acpi.serial = (AcpiIsaDevice){ISA_SERIAL_COM1_PORT, ISA_SERIAL_PORTS, ISA_SERIAL_COM1_IRQ};
+    }
+    tables = acpi_microvm_build(&acpi);
+    return write_tables(vm, BOOT_FIRMWARE, tables, error);
+}
+
+static bool has_acpi(const Vm *vm)
+{
+    return vm->config->machine.acpi != ON_OFF_AUTO_OFF;
+}
+
+static bool microvm_load(Vm *vm, VcpuEntry *ret_entry, GError **error)
+{
+    g_autofree char *cmdline = kernel_cmdline(vm);
+    const KernelConfig kernel = {
+        .kernel = vm->config->boot.kernel,
+        .initrd = vm->config->boot.initrd,
+        .cmdline = cmdline,
+        .rsdp = has_acpi(vm) ? BOOT_FIRMWARE : 0,
+    };
+
+    if (!kernel.kernel) {
+        return fail(error, VMM_ERROR_CONFIG, "machine microvm has no firmware: it needs -kernel");
+    }
+    if (!kernel_load(vm->memory, &kernel, ret_entry, error) ||
+        (has_acpi(vm) && !write_acpi(vm, error))) {
+        return false;
+    }
+    return true;
+}
+
+static bool microvm_power_button(Vm *vm)
+{
+    return vm->machine->ged != NULL;
+}
+
+static void microvm_eoi(Machine *machine, unsigned vector)
+{
+    ioapic_eoi(machine->ioapic, (uint8_t)vector);
+}
+
+static void microvm_free(Machine *machine)
+{
+    if (machine) {
+        g_array_unref(machine->slots);
+        g_free(machine);
+    }
+}
+
+const MachineOps microvm_ops = {
+    .name = "microvm",
+    .description = "virtio-mmio devices, no PCI, no firmware",
+    .max_cpus = CONFIG_MAX_CPUS,
+    .interrupt_pins = microvm_interrupt_pins,
+    .map_memory = microvm_map_memory,
+    .build = microvm_build,
+    .load = microvm_load,
+    .power_button = microvm_power_button,
+    .eoi = microvm_eoi,
+    .free = microvm_free,
+};

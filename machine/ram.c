@@ -1,0 +1,131 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "machine/ram.h"
+
+#include "machine/objects.h"
+#include "util/error.h"
+
+#include <inttypes.h>
+
+/* Where the next piece of RAM goes; pieces follow each other and step over the hole. */
+typedef struct Placement {
+    const VmConfig *config;
+    GuestMemory *memory;
+    const RamLayout *layout;
+    uint64_t next;
+} Placement;
+
+static bool place_backend(Placement *p, RamBackend *backend, GError **error)
+{
+    uint64_t offset = 0;
+
+    while (offset < backend->size) {
+        uint64_t len = backend->size - offset;
+
+        if (p->next < p->layout->low_end) {
+            len = MIN(len, p->layout->low_end - p->next);
+        } else if (p->next < p->layout->high_base) {
+            p->next = p->layout->high_base;
+        }
+        if (!guest_mem_add_block(p->memory, backend, offset, GPA(p->next), len, error)) {
+            return false;
+        }
+        p->next += len;
+        offset += len;
+    }
+    return true;
+}
+
+static bool add_and_place(Placement *p, const RamBackendConfig *config, GError **error)
+{
+    RamBackend *backend = guest_mem_add_backend(p->memory, config, error);
+
+    return backend && place_backend(p, backend, error);
+}
+
+/* RAM that no -object describes. */
+static bool place_plain(Placement *p, const char *id, uint64_t size, GError **error)
+{
+    const VmConfig *config = p->config;
+    const RamBackendConfig ram = {
+        .id = id,
+        .kind = config->memory.path         ? RAM_FILE
+                : config->machine.mem_share ? RAM_MEMFD
+                                            : RAM_ANONYMOUS,
+        .size = size,
+        .path = config->memory.path,
+        .shared = config->machine.mem_share,
+        .prealloc = config->memory.prealloc,
+        .exclude_from_core = !config->machine.dump_guest_core,
+    };
+
+    return add_and_place(p, &ram, error);
+}
+
+/* RAM that -object memory-backend-* describes; its size must be what the user of it needs. */
+static bool place_object(Placement *p, const char *id, uint64_t size, GError **error)
+{
+    const PropBag *object = vm_config_find(p->config->objects, id);
+    MemoryBackendConfig config;
+    bool ok = false;
+
+    if (!object) {
+        return fail(error, VMM_ERROR_CONFIG, "there is no memory backend '%s'", id);
+    }
+    if (!memory_backend_parse(object, &config, error)) {
+        return false;
+    }
+    if (config.size != size) {
+        fail(error, VMM_ERROR_CONFIG,
+             "memory backend %s has %" PRIu64 " bytes, the machine needs %" PRIu64 " from it", id,
+             config.size, size);
+    } else {
+        RamBackendConfig ram =
+            memory_backend_to_ram(&config, id, p->config->machine.dump_guest_core);
+
+        ok = add_and_place(p, &ram, error);
+    }
+    memory_backend_clear(&config);
+    return ok;
+}
+
+static bool place_nodes(Placement *p, GError **error)
+{
+    for (guint i = 0; i < p->config->numa_nodes->len; i++) {
+        const NumaNode *node = p->config->numa_nodes->pdata[i];
+        g_autofree char *id = g_strdup_printf("ram-node%u", node->id);
+
+        if (node->size == 0) {
+            continue;
+        }
+        if (node->memdev ? !place_object(p, node->memdev, node->size, error)
+                         : !place_plain(p, id, node->size, error)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool nodes_have_backends(const VmConfig *config)
+{
+    for (guint i = 0; i < config->numa_nodes->len; i++) {
+        const NumaNode *node = config->numa_nodes->pdata[i];
+
+        if (node->memdev) {
+            return true;
+        }
+    }
+    return false;
+}
+
+bool ram_map(const VmConfig *config, GuestMemory *memory, const RamLayout *layout, GError **error)
+{
+    Placement placement = {.config = config, .memory = memory, .layout = layout};
+
+    if (nodes_have_backends(config)) {
+        return place_nodes(&placement, error);
+    }
+    if (config->machine.memory_backend) {
+        return place_object(&placement, config->machine.memory_backend, config->memory.size, error);
+    }
+    return place_plain(&placement, "ram", config->memory.size, error);
+}

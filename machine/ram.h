@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef MACHINE_RAM_H
+#define MACHINE_RAM_H
+
+/*
+ * From -m, -mem-path, -machine mem-share and -numa memdev to guest RAM at its addresses.
+ *
+ *     host:  [ backend ][ backend ] ...     one, or one per NUMA node
+ *     guest: 0 .. low_end                 hole                high_base ..
+ */
+
+#include "hypervisor/memory.h"
+#include "machine/config.h"
+
+typedef struct RamLayout {
+    uint64_t low_end;   /* RAM below the hole ends here at the latest */
+    uint64_t high_base; /* the rest begins here */
+} RamLayout;
+
+bool ram_map(const VmConfig *config, GuestMemory *memory, const RamLayout *layout, GError **error);
+
+#endif

@@ -1,0 +1,322 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "machine/vm.h"
+
+#include "hypervisor/fake.h"
+#include "hypervisor/kvm.h"
+#include "hypervisor/vcpu_arch.h"
+#include "machine/backends.h"
+#include "machine/machines.h"
+#include "util/error.h"
+
+#include <json-c/json_object.h>
+
+static bool open_hypervisor(Vm *vm, GError **error)
+{
+    const KvmConfig kvm = {
+        .device = "/dev/kvm",
+        .ioapic_pins = vm->machine_ops->interrupt_pins(vm->config),
+    };
+
+    if (vm->config->accel == ACCEL_QTEST) {
+        vm->hypervisor = fake_hypervisor_new();
+    } else {
+        vm->hypervisor = kvm_new(&kvm, error);
+    }
+    return vm->hypervisor != NULL;
+}
+
+static bool make_cpu_model(Vm *vm, GError **error)
+{
+    const CpuConfig *cpu = &vm->config->cpu;
+    const SmpConfig *smp = &vm->config->smp;
+    CpuModelConfig model = {
+        .name = cpu->model,
+        .num_switches = cpu->features->len,
+        .pmu = cpu->pmu == ON_OFF_AUTO_ON,
+        .topology = {smp->sockets, smp->dies, smp->clusters * smp->cores, smp->threads},
+    };
+    g_autofree CpuFeatureSwitch *switches = g_new0(CpuFeatureSwitch, model.num_switches + 1);
+
+    if (vm->config->accel == ACCEL_QTEST) {
+        return true;
+    }
+    for (size_t i = 0; i < model.num_switches; i++) {
+        const CpuFeature *feature = &g_array_index(cpu->features, CpuFeature, i);
+
+        switches[i] = (CpuFeatureSwitch){feature->name, feature->on};
+    }
+    model.switches = switches;
+    vm->cpu_model = cpu_model_new(vm->hypervisor, &model, error);
+    return vm->cpu_model != NULL;
+}
+
+static void stop_on_disk_error(void *opaque)
+{
+    vm_request(opaque, &(VmRequest){.kind = VM_REQUEST_DISK_ERROR, .reason = "host-error"});
+}
+
+/*
+ * The order costs: memory slots and vCPUs come before anything that could register on a bus inside
+ * KVM (docs/decisions/0002-start-order.md).
+ */
+static bool vm_build(Vm *vm, GError **error)
+{
+    const BackendsHost host = {
+        .loop = vm->loop,
+        .events = vm->events,
+        .stop_on_disk_error = stop_on_disk_error,
+        .opaque = vm,
+    };
+
+    if (!open_hypervisor(vm, error) || !make_cpu_model(vm, error)) {
+        return false;
+    }
+    vm->memory = guest_mem_new(vm->hypervisor);
+    if (!vm->machine_ops->map_memory(vm, error)) {
+        return false;
+    }
+    vm->vcpus = vcpus_new(vm->hypervisor, vm->config->smp.cpus, &vm_vcpu_hooks, vm, error);
+    if (!vm->vcpus) {
+        return false;
+    }
+    vm->backends = backends_new(vm->config, &host, error);
+    if (!vm->backends) {
+        return false;
+    }
+    vm_lend_to_devices(vm);
+    return vm->machine_ops->build(vm, error);
+}
+
+Vm *vm_new(const VmConfig *config, Loop *loop, const VmEventSink *events, GError **error)
+{
+    const MachineOps *ops = machine_ops_find(config->machine.type);
+    g_autoptr(Vm) vm = NULL;
+
+    if (!ops) {
+        return fail_null(error, VMM_ERROR_CONFIG, "there is no machine '%s' for this architecture",
+                         machine_type_names[config->machine.type]);
+    }
+    vm = g_new0(Vm, 1);
+    vm->config = config;
+    vm->machine_ops = ops;
+    vm->loop = loop;
+    vm->events = events;
+    vm->devices = g_ptr_array_new_with_free_func((GDestroyNotify)device_free);
+    vm->mmio = bus_new("mmio");
+    vm->ports = bus_new("port");
+    vm->state = config->incoming.uri ? RUN_STATE_INMIGRATE : RUN_STATE_PRELAUNCH;
+    mutex_init(&vm->request_lock);
+    if (!vm_build(vm, error)) {
+        return NULL;
+    }
+    return g_steal_pointer(&vm);
+}
+
+/* vCPUs first, so that nothing runs into a device that is gone; then devices, last built first. */
+void vm_free(Vm *vm)
+{
+    if (!vm) {
+        return;
+    }
+    vcpus_free(vm->vcpus);
+    while (vm->devices->len > 0) {
+        g_ptr_array_remove_index(vm->devices, vm->devices->len - 1);
+    }
+    g_ptr_array_unref(vm->devices);
+    vm->machine_ops->free(vm->machine);
+    backends_free(vm->backends);
+    cpu_model_free(vm->cpu_model);
+    bus_free(vm->mmio);
+    bus_free(vm->ports);
+    guest_mem_free(vm->memory);
+    hypervisor_free(vm->hypervisor);
+    for (unsigned i = 0; i < VM_REQUEST_COUNT; i++) {
+        g_free(vm->request_text[i]);
+    }
+    mutex_fini(&vm->request_lock);
+    g_free(vm);
+}
+
+bool vm_add_device(Vm *vm, Device *dev, GError **error)
+{
+    g_ptr_array_add(vm->devices, dev);
+    if (vm_find_device(vm, dev->id) != dev) {
+        return fail(error, VMM_ERROR_CONFIG, "there are two devices with id '%s'", dev->id);
+    }
+    return device_realize(dev, error);
+}
+
+Device *vm_find_device(const Vm *vm, const char *id)
+{
+    for (guint i = 0; i < vm->devices->len; i++) {
+        Device *dev = vm->devices->pdata[i];
+
+        if (strcmp(dev->id, id) == 0) {
+            return dev;
+        }
+    }
+    return NULL;
+}
+
+static void set_state(Vm *vm, RunState state)
+{
+    g_assert(run_state_may_follow(vm->state, state));
+    vm->state = state;
+}
+
+typedef struct StartCpu {
+    Vm *vm;
+    const VcpuEntry *entry;
+} StartCpu;
+
+static bool start_cpu(Vcpu *vcpu, void *opaque, GError **error)
+{
+    const StartCpu *start = opaque;
+    CpuModel *model = start->vm->cpu_model;
+    const VcpuEntry *entry = vcpu->index == 0 ? start->entry : NULL;
+
+    if (!model) {
+        return true;
+    }
+    if (start->vm->ever_reset) {
+        return vcpu_arch_reset(vcpu, model, entry, error);
+    }
+    return vcpu_arch_init(vcpu, model, error) && vcpu_arch_enter(vcpu, entry, error);
+}
+
+bool vm_boot(Vm *vm, GError **error)
+{
+    VcpuEntry entry = {0};
+    StartCpu start = {.vm = vm, .entry = &entry};
+
+    if (vm->ever_reset && !guest_mem_clear(vm->memory, error)) {
+        return false;
+    }
+    if (!vm->machine_ops->load(vm, &entry, error) ||
+        !vcpus_each(vm->vcpus, start_cpu, &start, error)) {
+        return false;
+    }
+    vm->ever_reset = true;
+    return true;
+}
+
+static void resume_devices(Vm *vm)
+{
+    for (guint i = 0; i < vm->devices->len; i++) {
+        device_resume(vm->devices->pdata[i]);
+    }
+    vm->drained = false;
+}
+
+/* All of them, even after one has failed; the first error counts. */
+static bool drain_devices(Vm *vm, GError **error)
+{
+    bool ok = true;
+
+    if (vm->drained) {
+        return true;
+    }
+    for (guint i = 0; i < vm->devices->len; i++) {
+        ok = device_drain(vm->devices->pdata[i], ok ? error : NULL) && ok;
+    }
+    vm->drained = true;
+    return ok;
+}
+
+bool vm_cont(Vm *vm, GError **error)
+{
+    if (run_state_is_running(vm->state)) {
+        return true;
+    }
+    if (!run_state_can_continue(vm->state)) {
+        return fail(error, VMM_ERROR_STATE, "the VM cannot run on from state '%s'%s",
+                    run_state_name(vm->state),
+                    vm->state == RUN_STATE_SHUTDOWN || vm->state == RUN_STATE_INTERNAL_ERROR
+                        ? ": reset it first"
+                        : "");
+    }
+    set_state(vm, RUN_STATE_RUNNING);
+    event_raise(vm->events, "RESUME", NULL);
+    resume_devices(vm);
+    vcpus_resume(vm->vcpus);
+    return true;
+}
+
+bool vm_stop(Vm *vm, RunState state, GError **error)
+{
+    bool was_running = run_state_is_running(vm->state);
+
+    vcpus_pause(vm->vcpus);
+
+    bool ok = drain_devices(vm, error);
+
+    if (run_state_may_follow(vm->state, state)) {
+        set_state(vm, state);
+    }
+    if (was_running) {
+        event_raise(vm->events, "STOP", NULL);
+    }
+    return ok;
+}
+
+static json_object *cause(bool from_guest, const char *reason)
+{
+    json_object *data = json_object_new_object();
+
+    json_object_object_add(data, "guest", json_object_new_boolean(from_guest));
+    json_object_object_add(data, "reason", json_object_new_string(reason));
+    return data;
+}
+
+bool vm_reset(Vm *vm, bool from_guest, const char *reason, GError **error)
+{
+    bool was_running = run_state_is_running(vm->state);
+
+    vcpus_pause(vm->vcpus);
+    if (!drain_devices(vm, error)) {
+        return false;
+    }
+    for (guint i = 0; i < vm->devices->len; i++) {
+        device_reset(vm->devices->pdata[i]);
+    }
+    if (!vm_boot(vm, error)) {
+        return false;
+    }
+    vcpus_revive(vm->vcpus);
+    event_raise(vm->events, "RESET", cause(from_guest, reason));
+    if (was_running) {
+        resume_devices(vm);
+        vcpus_resume(vm->vcpus);
+    } else if (!run_state_can_continue(vm->state)) {
+        set_state(vm, RUN_STATE_PAUSED);
+    }
+    return true;
+}
+
+bool vm_powerdown(Vm *vm, GError **error)
+{
+    if (!vm->machine_ops->power_button(vm)) {
+        return fail(error, VMM_ERROR_STATE, "machine %s without ACPI has no power button",
+                    vm->machine_ops->name);
+    }
+    event_raise(vm->events, "POWERDOWN", NULL);
+    return true;
+}
+
+void vm_quit(Vm *vm, bool from_guest, const char *reason, int exit_status)
+{
+    vm_stop(vm, RUN_STATE_SHUTDOWN, NULL);
+    event_raise(vm->events, "SHUTDOWN", cause(from_guest, reason));
+    vm->exit_status = exit_status;
+    loop_quit(vm->loop);
+}
+
+void vm_shutdown(Vm *vm, bool from_guest, const char *reason)
+{
+    if (vm->config->on_shutdown == SHUTDOWN_ACTION_POWEROFF) {
+        vm_quit(vm, from_guest, reason, /* exit_status= */ 0);
+        return;
+    }
+    event_raise(vm->events, "SHUTDOWN", cause(from_guest, reason));
+    vm_stop(vm, RUN_STATE_SHUTDOWN, NULL);
+}

@@ -1,0 +1,154 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef MACHINE_VM_H
+#define MACHINE_VM_H
+
+/*
+ * One virtual machine: what it is made of, and its life.
+ *
+ *     vm_new          hypervisor, RAM, buses, back ends, devices     (the one construction path)
+ *     vm_boot         kernel and tables into RAM, boot processor at its entry
+ *     vm_cont         vCPUs run;  vm_stop  vCPUs parked, devices drained
+ *     vm_reset        everything to power-on, then as vm_boot
+ *     vm_request      how devices and vCPUs ask, from any thread, for one of these
+ *     vm_free
+ *
+ * Everything but vm_request belongs to the main loop's thread.  There may be many VMs.
+ */
+
+#include "devices/bus.h"
+#include "devices/device.h"
+#include "devices/registry.h"
+#include "hypervisor/cpu_model.h"
+#include "hypervisor/hypervisor.h"
+#include "hypervisor/memory.h"
+#include "hypervisor/vcpu.h"
+#include "machine/backends.h"
+#include "machine/config.h"
+#include "machine/runstate.h"
+#include "util/event.h"
+#include "util/loop.h"
+
+typedef struct Vm Vm;
+typedef struct Machine Machine;
+
+/* A machine model: the address map and the devices that are always there. */
+typedef struct MachineOps {
+    const char *name;
+    const char *description;
+    unsigned max_cpus;
+
+    /* Interrupt controller pins that this VM needs, known before it is built. */
+    unsigned (*interrupt_pins)(const VmConfig *config);
+
+    /* RAM at its guest addresses. */
+    bool (*map_memory)(Vm *vm, GError **error);
+
+    /* The devices that are always there, then those of -device, in that order. */
+    bool (*build)(Vm *vm, GError **error);
+
+    /* Writes what the guest boots from into RAM and says where the boot processor starts. */
+    bool (*load)(Vm *vm, VcpuEntry *ret_entry, GError **error);
+
+    /* Asks the guest to power off.  False if it has no power button. */
+    bool (*power_button)(Vm *vm);
+
+    /* Optional, main loop: where a kick of the queue goes.  False if the device has no such place. */
+    bool (*doorbell)(Vm *vm, const VirtioDevice *dev, unsigned queue, IoEventFd *ret_doorbell);
+
+    /* Optional, vCPU thread: the guest acknowledged a level interrupt of the I/O APIC. */
+    void (*eoi)(Machine *machine, unsigned vector);
+
+    void (*free)(Machine *machine); /* accepts NULL */
+} MachineOps;
+
+/* What may be asked of the VM from anywhere. */
+typedef enum {
+    VM_REQUEST_RESET,
+    VM_REQUEST_SHUTDOWN,
+    VM_REQUEST_EXIT,   /* end the process with exit_status, whatever -no-shutdown says */
+    VM_REQUEST_PANIC,  /* the guest says it panicked */
+    VM_REQUEST_FAILED, /* a vCPU cannot go on */
+    VM_REQUEST_DISK_ERROR,
+    VM_REQUEST_COUNT,
+} VmRequestKind;
+
+typedef struct VmRequest {
+    VmRequestKind kind;
+    bool from_guest;
+    const char *reason; /* as QMP's ShutdownCause spells it; a constant */
+    const char *text;   /* for the log and the event; copied; may be NULL */
+    int exit_status;    /* VM_REQUEST_EXIT */
+} VmRequest;
+
+struct Vm {
+    /* fixed after vm_new */
+    const VmConfig *config;
+    const MachineOps *machine_ops;
+    Loop *loop;
+    const VmEventSink *events;
+    Hypervisor *hypervisor;
+    CpuModel *cpu_model;
+    GuestMemory *memory;
+    Bus *mmio;
+    Bus *ports;
+    Backends *backends;
+    Vcpus *vcpus;
+    Machine *machine; /* the model's own */
+    VirtioHost virtio_host;
+    DeviceContext device_context;
+
+    /* main loop only */
+    GPtrArray *devices; /* of Device, owned, in the order they were built */
+    RunState state;
+    bool drained;
+    bool ever_reset; /* the vCPUs are not fresh any more */
+    int exit_status;
+
+    Mutex request_lock;
+    /* guarded by request_lock */
+    uint32_t requests; /* bit per VmRequestKind */
+    VmRequest request[VM_REQUEST_COUNT];
+    char *request_text[VM_REQUEST_COUNT];
+};
+
+/* config, loop and events stay the caller's and outlive the VM. */
+Vm *vm_new(const VmConfig *config, Loop *loop, const VmEventSink *events, GError **error);
+
+/* Accepts NULL. */
+void vm_free(Vm *vm);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(Vm, vm_free)
+
+/* For machine models: realizes dev and appends it to the VM's list.  Takes ownership, always. */
+bool vm_add_device(Vm *vm, Device *dev, GError **error);
+
+/* NULL if there is none. */
+Device *vm_find_device(const Vm *vm, const char *id);
+
+bool vm_boot(Vm *vm, GError **error);
+bool vm_cont(Vm *vm, GError **error);
+
+/* Parks the vCPUs and drains the devices, then enters state.  Raises STOP if the VM was running. */
+bool vm_stop(Vm *vm, RunState state, GError **error);
+
+/* reason as QMP spells it ("host-qmp-system-reset"). */
+bool vm_reset(Vm *vm, bool from_guest, const char *reason, GError **error);
+
+/* Presses the power button. */
+bool vm_powerdown(Vm *vm, GError **error);
+
+/* Ends the VM as -action shutdown= says: leaves the loop, or stops and keeps the VM. */
+void vm_shutdown(Vm *vm, bool from_guest, const char *reason);
+
+/* Leaves the loop. */
+void vm_quit(Vm *vm, bool from_guest, const char *reason, int exit_status);
+
+/* Any thread.  The vCPUs stop at once and the main loop acts on it soon. */
+void vm_request(Vm *vm, const VmRequest *request);
+
+/* Fills device_context and virtio_host, through which devices reach their VM; vm_devices.c. */
+void vm_lend_to_devices(Vm *vm);
+
+/* What vCPU exits turn into; vm_exit.c. */
+extern const VcpuHooks vm_vcpu_hooks;
+
+#endif

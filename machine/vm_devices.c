@@ -1,0 +1,122 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the VM lends to its devices: back ends by id, I/O loops, doorbells, ways to ask for things. */
+#include "machine/objects.h"
+#include "machine/vm.h"
+#include "util/error.h"
+#include "util/log.h"
+
+static BlockBackend *take_drive(void *opaque, const char *id, const char *user, GError **error)
+{
+    const Vm *vm = opaque;
+
+    return backends_take_drive(vm->backends, id, user, error);
+}
+
+static bool find_rng(void *opaque, const char *id, char **ret_filename, GError **error)
+{
+    const Vm *vm = opaque;
+    const PropBag *object = vm_config_find(vm->config->objects, id);
+    const ObjectType *type = object ? object_type_find(prop_bag_type(object), error) : NULL;
+    RngConfig rng;
+
+    if (!object) {
+        return fail(error, VMM_ERROR_CONFIG, "there is no object '%s'", id);
+    }
+    if (!type) {
+        return false;
+    }
+    if (type->family != OBJECT_RNG) {
+        return fail(error, VMM_ERROR_CONFIG, "object '%s' is a %s, not a source of random numbers",
+                    id, type->name);
+    }
+    if (!rng_parse(object, &rng, error)) {
+        return false;
+    }
+    *ret_filename = g_strdup(rng.filename);
+    rng_clear(&rng);
+    return true;
+}
+
+static Loop *find_iothread(void *opaque, const char *id, GError **error)
+{
+    const Vm *vm = opaque;
+
+    return backends_find_iothread(vm->backends, id, error);
+}
+
+static void exit_requested(void *opaque, int status)
+{
+    vm_request(opaque, &(VmRequest){.kind = VM_REQUEST_EXIT,
+                                    .from_guest = true,
+                                    .reason = "guest-shutdown",
+                                    .exit_status = status});
+}
+
+static void panicked(void *opaque, const char *what)
+{
+    vm_request(opaque, &(VmRequest){.kind = VM_REQUEST_PANIC,
+                                    .from_guest = true,
+                                    .reason = "guest-panic",
+                                    .text = what});
+}
+
+static Loop *serving_loop(void *opaque, VirtioDevice *dev)
+{
+    const Vm *vm = opaque;
+
+    (void)dev;
+    return backends_shared_loop(vm->backends);
+}
+
+typedef struct DoorbellRequest {
+    Vm *vm;
+    VirtioDevice *dev;
+    unsigned queue;
+    int fd;
+} DoorbellRequest;
+
+/* A queue works without its doorbell too, only slower: the log is the place for a failure. */
+static void register_doorbell(void *opaque)
+{
+    g_autofree DoorbellRequest *request = opaque;
+    Vm *vm = request->vm;
+    g_autoptr(GError) error = NULL;
+    IoEventFd doorbell;
+
+    if (vm->machine_ops->doorbell(vm, request->dev, request->queue, &doorbell)) {
+        doorbell.fd = request->fd;
+        if (!hypervisor_set_ioeventfd(vm->hypervisor, &doorbell, /* assign= */ true, &error)) {
+            log_line(LOG_LEVEL_WARNING, "device %s: %s", request->dev->base.id, error->message);
+        }
+    }
+}
+
+static void request_ioeventfd(void *opaque, VirtioDevice *dev, unsigned queue, int fd)
+{
+    Vm *vm = opaque;
+    DoorbellRequest *request = g_new(DoorbellRequest, 1);
+
+    *request = (DoorbellRequest){.vm = vm, .dev = dev, .queue = queue, .fd = fd};
+    loop_post(vm->loop, register_doorbell, request);
+}
+
+void vm_lend_to_devices(Vm *vm)
+{
+    vm->virtio_host = (VirtioHost){.opaque = vm, .serving_loop = serving_loop};
+    if (vm->machine_ops->doorbell) {
+        vm->virtio_host.request_ioeventfd = request_ioeventfd;
+    }
+    vm->device_context = (DeviceContext){
+        .memory = vm->memory,
+        .ports = vm->ports,
+        .mmio = vm->mmio,
+        .loop = vm->loop,
+        .virtio_host = &vm->virtio_host,
+        .opaque = vm,
+        .take_drive = take_drive,
+        .find_rng = find_rng,
+        .find_iothread = find_iothread,
+        .exit_requested = exit_requested,
+        .panicked = panicked,
+    };
+}

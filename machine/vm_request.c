@@ -1,0 +1,143 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Requests from devices and vCPU threads: kept per kind under a lock, the vCPUs asked to stop, the
+ * main loop asked to look.  One table says what each comes to.
+ */
+#include "machine/vm.h"
+
+#include "util/log.h"
+
+#include <json-c/json_object.h>
+
+static void act_on_reset(Vm *vm, const VmRequest *request)
+{
+    g_autoptr(GError) error = NULL;
+
+    if (request->text) {
+        log_line(LOG_LEVEL_WARNING, "%s", request->text);
+    }
+    if (request->from_guest && vm->config->on_reboot == REBOOT_ACTION_SHUTDOWN) {
+        vm_shutdown(vm, request->from_guest, request->reason);
+    } else if (!vm_reset(vm, request->from_guest, request->reason, &error)) {
+        log_line(LOG_LEVEL_ERROR, "reset: %s", error->message);
+        vm_quit(vm, /* from_guest= */ false, "host-error", /* exit_status= */ 1);
+    }
+}
+
+static void act_on_shutdown(Vm *vm, const VmRequest *request)
+{
+    vm_shutdown(vm, request->from_guest, request->reason);
+}
+
+static void act_on_exit(Vm *vm, const VmRequest *request)
+{
+    vm_quit(vm, request->from_guest, request->reason, request->exit_status);
+}
+
+static void raise_panicked(Vm *vm, const char *action)
+{
+    json_object *data = json_object_new_object();
+
+    json_object_object_add(data, "action", json_object_new_string(action));
+    event_raise(vm->events, "GUEST_PANICKED", data);
+}
+
+static void act_on_panic(Vm *vm, const VmRequest *request)
+{
+    log_line(LOG_LEVEL_ERROR, "%s", request->text);
+    switch (vm->config->on_panic) {
+    case PANIC_ACTION_PAUSE:
+        raise_panicked(vm, "pause");
+        vm_stop(vm, RUN_STATE_GUEST_PANICKED, NULL);
+        break;
+    case PANIC_ACTION_SHUTDOWN:
+        raise_panicked(vm, "poweroff");
+        vm_shutdown(vm, /* from_guest= */ true, "guest-panic");
+        break;
+    case PANIC_ACTION_EXIT_FAILURE:
+        raise_panicked(vm, "poweroff");
+        vm_quit(vm, /* from_guest= */ true, "guest-panic", /* exit_status= */ 1);
+        break;
+    case PANIC_ACTION_NONE:
+        raise_panicked(vm, "run");
+        break;
+    }
+}
+
+static void act_on_failed(Vm *vm, const VmRequest *request)
+{
+    json_object *data = json_object_new_object();
+
+    log_line(LOG_LEVEL_ERROR, "%s", request->text);
+    json_object_object_add(data, "reason", json_object_new_string(request->text));
+    event_raise(vm->events, "VCPU_FAILED", data);
+    vm_stop(vm, RUN_STATE_INTERNAL_ERROR, NULL);
+}
+
+static void act_on_disk_error(Vm *vm, const VmRequest *request)
+{
+    (void)request;
+    vm_stop(vm, RUN_STATE_IO_ERROR, NULL);
+}
+
+typedef void (*RequestFn)(Vm *vm, const VmRequest *request);
+
+/* In the order they are acted on when several are there at once. */
+static const RequestFn request_table[VM_REQUEST_COUNT] = {
+    [VM_REQUEST_RESET] = act_on_reset,   [VM_REQUEST_SHUTDOWN] = act_on_shutdown,
+    [VM_REQUEST_EXIT] = act_on_exit,     [VM_REQUEST_PANIC] = act_on_panic,
+    [VM_REQUEST_FAILED] = act_on_failed, [VM_REQUEST_DISK_ERROR] = act_on_disk_error,
+};
+
+static bool take_request(Vm *vm, VmRequest *ret_request, char **ret_text)
+{
+    mutex_lock(&vm->request_lock);
+
+    uint32_t waiting = vm->requests;
+
+    if (waiting != 0) {
+        unsigned kind = (unsigned)__builtin_ctz(waiting);
+
+        vm->requests &= ~(UINT32_C(1) << kind);
+        *ret_request = vm->request[kind];
+        *ret_text = g_steal_pointer(&vm->request_text[kind]);
+        ret_request->text = *ret_text;
+    }
+    mutex_unlock(&vm->request_lock);
+    return waiting != 0;
+}
+
+/* The vCPUs were stopped by the request; what leaves the VM in a running state starts them again. */
+static void handle_requests(void *opaque)
+{
+    Vm *vm = opaque;
+    VmRequest request;
+    char *text = NULL;
+
+    while (take_request(vm, &request, &text)) {
+        vcpus_pause(vm->vcpus);
+        request_table[request.kind](vm, &request);
+        g_free(g_steal_pointer(&text));
+    }
+    if (run_state_is_running(vm->state)) {
+        vcpus_resume(vm->vcpus);
+    }
+}
+
+void vm_request(Vm *vm, const VmRequest *request)
+{
+    bool first = false;
+
+    mutex_lock(&vm->request_lock);
+    if (!(vm->requests & UINT32_C(1) << request->kind)) {
+        first = true;
+        vm->requests |= UINT32_C(1) << request->kind;
+        vm->request[request->kind] = *request;
+        vm->request_text[request->kind] = g_strdup(request->text);
+    }
+    mutex_unlock(&vm->request_lock);
+    if (first) {
+        vcpus_pause_begin(vm->vcpus);
+        loop_post(vm->loop, handle_requests, vm);
+    }
+}
