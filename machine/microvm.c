@@ -3,7 +3,7 @@
  * The microvm: what a Linux guest needs and nothing else.  No PCI, no PIC, no PIT, no firmware.
  *
  *     0            .. 0xc0000000     RAM below the hole
- *     0xf0000000   .. 0xf0001003     generic event device
+ *     0xf0000000   .. + 8            generic event device: power button, power-off, reset
  *     0xf0100000   .. + 0x200 each   virtio-mmio slots, in the order of -device
  *     0xfec00000                     I/O APIC (ours)
  *     0xfee00000                     local APICs (KVM's)
@@ -18,6 +18,8 @@
  */
 #include "machine/microvm.h"
 
+#include "devices/platform/ged.h"
+#include "devices/platform/i8042.h"
 #include "devices/platform/ioapic.h"
 #include "devices/serial/isa_serial.h"
 #include "devices/virtio/mmio.h"
@@ -43,6 +45,14 @@ struct Machine {
     GArray *slots;  /* of Slot, in order */
 };
 
+/* What the guest writes to power off and to reset, and which event is which. */
+#define IOAPIC_ID        0
+#define MP_TABLE         (BOOT_FIRMWARE + 0x10000u) /* a kernel looks from 0xf0000 on */
+#define S5_SLEEP_TYPE    5
+#define RESET_VALUE      0x42
+#define POWER_BUTTON_BIT 0
+#define GENERATION_BIT   1
+
 static const RamLayout ram_layout = {.low_end = 3 * GIB, .high_base = 4 * GIB};
 
 /* The legacy interrupts that virtio may use, then everything from 16 on. */
@@ -67,6 +77,11 @@ static unsigned microvm_interrupt_pins(const VmConfig *config)
         pins = MAX(pins, microvm_virtio_gsi(slot) + 1);
     }
     return pins;
+}
+
+static bool has_acpi(const Vm *vm)
+{
+    return vm->config->machine.acpi != ON_OFF_AUTO_OFF;
 }
 
 static bool microvm_map_memory(Vm *vm, GError **error)
@@ -114,6 +129,51 @@ static bool add_serial(Vm *vm, GError **error)
         }
     }
     return vm_add_device(vm, isa_serial_new("serial0", &config), error);
+}
+
+static void guest_reset(void *opaque, uint32_t value)
+{
+    (void)value;
+    vm_request(opaque,
+               &(VmRequest){.kind = VM_REQUEST_RESET, .from_guest = true, .reason = "guest-reset"});
+}
+
+static void guest_power_off(void *opaque, uint32_t value)
+{
+    (void)value;
+    vm_request(
+        opaque,
+        &(VmRequest){.kind = VM_REQUEST_SHUTDOWN, .from_guest = true, .reason = "guest-shutdown"});
+}
+
+static bool add_ged(Vm *vm, GError **error)
+{
+    const GedConfig config = {
+        .mmio = vm->mmio,
+        .base = MICROVM_GED,
+        .irq = ioapic_line(vm->machine->ioapic, MICROVM_GSI_GED),
+        .s5_sleep_type = S5_SLEEP_TYPE,
+        .reset_value = RESET_VALUE,
+        .power_off = {guest_power_off, vm},
+        .reset = {guest_reset, vm},
+    };
+
+    if (!has_acpi(vm)) {
+        return true;
+    }
+    vm->machine->ged = ged_new("ged", &config);
+    return vm_add_device(vm, vm->machine->ged, error);
+}
+
+static bool add_i8042(Vm *vm, GError **error)
+{
+    const I8042Config config = {
+        .ports = vm->ports,
+        .irq = ioapic_line(vm->machine->ioapic, I8042_IRQ),
+        .reset = {guest_reset, vm},
+    };
+
+    return vm_add_device(vm, i8042_new("i8042", &config), error);
 }
 
 /* A virtio device gets the next slot: registers, interrupt and a place in the tables. */
@@ -166,7 +226,8 @@ static bool microvm_build(Vm *vm, GError **error)
 
     vm->machine = g_new0(Machine, 1);
     vm->machine->slots = g_array_new(FALSE, FALSE, sizeof(Slot));
-    if (!add_ioapic(vm, error) || !add_serial(vm, error)) {
+    if (!add_ioapic(vm, error) || !add_ged(vm, error) || !add_i8042(vm, error) ||
+        !add_serial(vm, error)) {
         return false;
     }
     for (guint i = 0; i < devices->len; i++) {
@@ -223,7 +284,7 @@ static bool write_acpi(Vm *vm, GError **error)
 {
     const unsigned cpus = vm->config->smp.cpus;
     const GArray *slots = vm->machine->slots;
-    const AcpiIoapic ioapic = {.id = 0, .address = IOAPIC_MMIO_BASE, .gsi_base = 0};
+    const AcpiIoapic ioapic = {.id = IOAPIC_ID, .address = IOAPIC_MMIO_BASE, .gsi_base = 0};
     g_autofree AcpiCpu *cpu = g_new0(AcpiCpu, cpus);
     g_autofree AcpiVirtioMmio *virtio = acpi_slots(slots);
     g_autoptr(GByteArray) tables = NULL;
@@ -234,8 +295,18 @@ static bool write_acpi(Vm *vm, GError **error)
                      .lapic_address = MICROVM_LAPIC,
                      .ioapics = &ioapic,
                      .n_ioapics = 1},
+        .ged = {.event = MICROVM_GED + GED_EVENT,
+                .sleep_control = MICROVM_GED + GED_SLEEP_CONTROL,
+                .sleep_status = MICROVM_GED + GED_SLEEP_STATUS,
+                .reset = MICROVM_GED + GED_RESET,
+                .reset_value = RESET_VALUE,
+                .s5_sleep_type = S5_SLEEP_TYPE,
+                .gsi = MICROVM_GSI_GED,
+                .power_button_bit = POWER_BUTTON_BIT,
+                .generation_bit = GENERATION_BIT},
         .virtio = virtio,
         .n_virtio = slots->len,
+        .has_i8042 = true,
     };
 
     for (unsigned i = 0; i < cpus; i++) {
@@ -248,9 +319,27 @@ static bool write_acpi(Vm *vm, GError **error)
     return write_tables(vm, BOOT_FIRMWARE, tables, error);
 }
 
-static bool has_acpi(const Vm *vm)
+/* For kernels that run without ACPI. */
+static bool write_mptable(Vm *vm, GError **error)
 {
-    return vm->config->machine.acpi != ON_OFF_AUTO_OFF;
+    const unsigned cpus = vm->config->smp.cpus;
+    g_autofree uint32_t *ids = g_new0(uint32_t, cpus);
+    g_autoptr(GByteArray) table = NULL;
+    const MpTableConfig config = {
+        .address = MP_TABLE,
+        .apic_ids = ids,
+        .n_cpus = cpus,
+        .lapic_address = MICROVM_LAPIC,
+        .ioapic_id = IOAPIC_ID,
+        .ioapic_address = IOAPIC_MMIO_BASE,
+        .ioapic_pins = (uint8_t)microvm_interrupt_pins(vm->config),
+    };
+
+    for (unsigned i = 0; i < cpus; i++) {
+        ids[i] = vm->cpu_model ? cpu_model_hardware_id(vm->cpu_model, i) : i;
+    }
+    table = mptable_build(&config, error);
+    return table && write_tables(vm, MP_TABLE, table, error);
 }
 
 static bool microvm_load(Vm *vm, VcpuEntry *ret_entry, GError **error)
@@ -267,7 +356,7 @@ static bool microvm_load(Vm *vm, VcpuEntry *ret_entry, GError **error)
         return fail(error, VMM_ERROR_CONFIG, "machine microvm has no firmware: it needs -kernel");
     }
     if (!kernel_load(vm->memory, &kernel, ret_entry, error) ||
-        (has_acpi(vm) && !write_acpi(vm, error))) {
+        !(has_acpi(vm) ? write_acpi(vm, error) : write_mptable(vm, error))) {
         return false;
     }
     return true;
@@ -275,7 +364,30 @@ static bool microvm_load(Vm *vm, VcpuEntry *ret_entry, GError **error)
 
 static bool microvm_power_button(Vm *vm)
 {
-    return vm->machine->ged != NULL;
+    if (!vm->machine->ged) {
+        return false;
+    }
+    ged_raise(vm->machine->ged, POWER_BUTTON_BIT);
+    return true;
+}
+
+static bool microvm_doorbell(Vm *vm, const VirtioDevice *dev, unsigned queue,
+                             IoEventFd *ret_doorbell)
+{
+    const GArray *slots = vm->machine->slots;
+
+    for (guint i = 0; i < slots->len; i++) {
+        const Slot *slot = &g_array_index(slots, Slot, i);
+
+        if (slot->device == dev) {
+            *ret_doorbell = (IoEventFd){.address = slot->base + VIRTIO_MMIO_NOTIFY,
+                                        .size = 4,
+                                        .match_data = true,
+                                        .data = queue};
+            return true;
+        }
+    }
+    return false;
 }
 
 static void microvm_eoi(Machine *machine, unsigned vector)
@@ -300,6 +412,7 @@ const MachineOps microvm_ops = {
     .build = microvm_build,
     .load = microvm_load,
     .power_button = microvm_power_button,
+    .doorbell = microvm_doorbell,
     .eoi = microvm_eoi,
     .free = microvm_free,
 };

@@ -4,13 +4,12 @@
 
 /* Addresses of the microvm; the map is drawn in microvm.c. */
 
-#define MICROVM_GED_EVENT     0xf0000000u
-#define MICROVM_GED_REGISTERS 0xf0001000u
-#define MICROVM_VIRTIO_BASE   0xf0100000u
-#define MICROVM_VIRTIO_SIZE   0x200u
-#define MICROVM_LAPIC         0xfee00000u
-#define MICROVM_GSI_RTC       8u
-#define MICROVM_GSI_GED       9u
+#define MICROVM_GED         0xf0000000u
+#define MICROVM_VIRTIO_BASE 0xf0100000u
+#define MICROVM_VIRTIO_SIZE 0x200u
+#define MICROVM_LAPIC       0xfee00000u
+#define MICROVM_GSI_RTC     8u
+#define MICROVM_GSI_GED     9u
 
 /* The interrupt of virtio-mmio slot number slot. */
 unsigned microvm_virtio_gsi(unsigned slot);
