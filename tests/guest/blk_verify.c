@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * A block device keeps what is written to it: many requests in flight, in one and in two pieces,
- * direct and indirect, flushed, read back and compared; mistakes are answered, not punished.
+ * by each kind of ring, flushed, read back and compared; mistakes are answered, not punished.
  * Requests that are in flight at the migrate point end behind it, each once.
  *
- * Command line: sectors=N (capacity), serial=TEXT, readonly (the device must refuse writes).
+ * Command line: sectors=N (capacity), serial=TEXT, readonly (the device must refuse writes), packed
+ * (the device must offer packed rings; what runs last stays in use over the migrate point).
  */
 #include "tests/guest/lib/boot_info.h"
 #include "tests/guest/lib/report.h"
@@ -21,6 +22,7 @@
 #define TYPE_UNKNOWN    0x7777
 #define FIRST_SECTOR    64
 #define LAST_AREA       4096
+#define RING_ROUNDS     3
 #define ZEROED_SECTORS  4
 
 static Blk blk;
@@ -175,6 +177,27 @@ static bool open_device(uint64_t more_features)
                         BLK_FEATURE_WRITE_ZEROES | more_features);
 }
 
+/* Enough rounds for each ring to wrap around more than once. */
+static void test_ring(uint64_t features, const char *what)
+{
+    report(open_device(features), "the device starts with %s", what);
+    report((blk.device.features & features) == features, "%s is offered", what);
+    for (unsigned i = 0; i < RING_ROUNDS; i++) {
+        write_and_read(2, what);
+    }
+}
+
+static void test_more_rings(void)
+{
+    test_ring(VIRTIO_FEATURE_EVENT_INDEX, "event index");
+    if (!boot_flag("packed")) {
+        return;
+    }
+    test_ring(VIRTIO_FEATURE_PACKED, "packed ring");
+    test_ring(VIRTIO_FEATURE_PACKED | VIRTIO_FEATURE_EVENT_INDEX, "packed ring, event index");
+    test_ring(VIRTIO_FEATURE_PACKED | VIRTIO_FEATURE_INDIRECT, "packed ring, indirect");
+}
+
 static void test_migration(void)
 {
     unsigned before;
@@ -210,6 +233,7 @@ void payload_main(void)
     report(open_device(VIRTIO_FEATURE_INDIRECT), "the device can be reset and started again");
     report(blk.device.features & VIRTIO_FEATURE_INDIRECT, "indirect descriptors are offered");
     write_and_read(2, "indirect descriptors");
+    test_more_rings();
     test_zeroes(BLK_WRITE_ZEROES, BLK_FEATURE_WRITE_ZEROES, "write zeroes");
     test_zeroes(BLK_DISCARD, BLK_FEATURE_DISCARD, "discard");
     test_migration();

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* virtio-mmio and split rings; see virtio.h for the order of calls. */
+/* virtio-mmio, and what split and packed rings share; see virtio.h for the order of calls. */
 #include "tests/guest/lib/virtio.h"
 
 #include "tests/guest/lib/apic.h"
@@ -7,14 +7,12 @@
 #include "tests/guest/lib/ioapic.h"
 #include "tests/guest/lib/string.h"
 #include "tests/guest/lib/trap.h"
+#include "tests/guest/lib/virtio_ring.h"
 #include "tests/guest/lib/x86.h"
 
-#define MAGIC            0x74726976 /* "virt" */
-#define VERSION          2
-#define DESCRIPTOR_NEXT  1
-#define DESCRIPTOR_WRITE 2
-#define DESCRIPTOR_TABLE 4
-#define PATIENCE         30000000000ul
+#define MAGIC    0x74726976 /* "virt" */
+#define VERSION  2
+#define PATIENCE 30000000000ul
 
 static const VirtioDevice *interrupting_device;
 static volatile unsigned interrupt_count;
@@ -151,6 +149,10 @@ bool virtqueue_init(VirtQueue *queue, const VirtioDevice *device, unsigned index
     queue->device = device;
     queue->index = index;
     queue->is_indirect = (device->features & VIRTIO_FEATURE_INDIRECT) != 0;
+    queue->has_event_index = (device->features & VIRTIO_FEATURE_EVENT_INDEX) != 0;
+    queue->is_packed = (device->features & VIRTIO_FEATURE_PACKED) != 0;
+    queue->packed.available_wrap = true;
+    queue->packed.used_wrap = true;
     write_register(device, VIRTIO_MMIO_QUEUE_SELECT, index);
     max = read_register(device, VIRTIO_MMIO_QUEUE_SIZE_MAX);
     if (!max || read_register(device, VIRTIO_MMIO_QUEUE_READY)) {
@@ -162,99 +164,42 @@ bool virtqueue_init(VirtQueue *queue, const VirtioDevice *device, unsigned index
     }
     queue->free_count = queue->size;
     write_register(device, VIRTIO_MMIO_QUEUE_SIZE, queue->size);
-    write_address(device, VIRTIO_MMIO_QUEUE_DESCRIPTORS, queue->descriptors);
-    write_address(device, VIRTIO_MMIO_QUEUE_AVAILABLE, &queue->available);
-    write_address(device, VIRTIO_MMIO_QUEUE_USED, &queue->used);
+    if (queue->is_packed) {
+        write_address(device, VIRTIO_MMIO_QUEUE_DESCRIPTORS, queue->packed.descriptors);
+        write_address(device, VIRTIO_MMIO_QUEUE_AVAILABLE, &queue->packed.driver_event);
+        write_address(device, VIRTIO_MMIO_QUEUE_USED, &queue->packed.device_event);
+    } else {
+        write_address(device, VIRTIO_MMIO_QUEUE_DESCRIPTORS, queue->descriptors);
+        write_address(device, VIRTIO_MMIO_QUEUE_AVAILABLE, &queue->available);
+        write_address(device, VIRTIO_MMIO_QUEUE_USED, &queue->used);
+    }
     write_register(device, VIRTIO_MMIO_QUEUE_READY, 1);
     return read_register(device, VIRTIO_MMIO_QUEUE_READY) == 1;
 }
 
-static void fill_descriptor(VirtDescriptor *d, const VirtBuffer *buffer, bool has_next)
-{
-    d->address = (uint64_t)buffer->data;
-    d->length = buffer->length;
-    d->flags = (uint16_t)((has_next ? DESCRIPTOR_NEXT : 0) |
-                          (buffer->device_writes ? DESCRIPTOR_WRITE : 0));
-}
-
-static uint16_t add_direct(VirtQueue *queue, const VirtBuffer *buffers, unsigned count)
-{
-    uint16_t head = queue->free_head;
-    uint16_t at = head;
-
-    for (unsigned i = 0; i < count; i++) {
-        VirtDescriptor *d = &queue->descriptors[at];
-
-        fill_descriptor(d, &buffers[i], i + 1 < count);
-        at = d->next;
-    }
-    queue->free_head = at;
-    queue->free_count = (uint16_t)(queue->free_count - count);
-    return head;
-}
-
-static uint16_t add_indirect(VirtQueue *queue, const VirtBuffer *buffers, unsigned count)
-{
-    uint16_t head = queue->free_head;
-    VirtDescriptor *d = &queue->descriptors[head];
-    VirtDescriptor *table = queue->indirect[head];
-
-    for (unsigned i = 0; i < count; i++) {
-        fill_descriptor(&table[i], &buffers[i], i + 1 < count);
-        table[i].next = (uint16_t)(i + 1);
-    }
-    d->address = (uint64_t)table;
-    d->length = (uint32_t)(count * sizeof(*table));
-    d->flags = DESCRIPTOR_TABLE;
-    queue->free_head = d->next;
-    queue->free_count--;
-    return head;
-}
-
 uint16_t virtqueue_add(VirtQueue *queue, const VirtBuffer *buffers, unsigned count)
 {
-    uint16_t head = queue->is_indirect ? add_indirect(queue, buffers, count)
-                                       : add_direct(queue, buffers, count);
-
-    queue->available.ring[queue->available.index % queue->size] = head;
-    memory_barrier();
-    queue->available.index++;
-    return head;
-}
-
-void virtqueue_kick(const VirtQueue *queue)
-{
-    memory_barrier();
-    write_register(queue->device, VIRTIO_MMIO_QUEUE_NOTIFY, queue->index);
-}
-
-static void free_chain(VirtQueue *queue, uint16_t head)
-{
-    uint16_t at = head;
-
-    queue->free_count++;
-    while (queue->descriptors[at].flags & DESCRIPTOR_NEXT) {
-        at = queue->descriptors[at].next;
-        queue->free_count++;
-    }
-    queue->descriptors[at].next = queue->free_head;
-    queue->free_head = head;
+    return queue->is_packed ? virtio_packed_add(queue, buffers, count)
+                            : virtio_split_add(queue, buffers, count);
 }
 
 bool virtqueue_get(VirtQueue *queue, uint16_t *head, uint32_t *length)
 {
-    const volatile VirtUsedElement *element;
+    return queue->is_packed ? virtio_packed_get(queue, head, length)
+                            : virtio_split_get(queue, head, length);
+}
 
-    if (queue->used.index == queue->next_used) {
-        return false;
-    }
+void virtqueue_kick(VirtQueue *queue)
+{
+    bool is_wanted = true;
+
     memory_barrier();
-    element = &queue->used.ring[queue->next_used % queue->size];
-    *head = (uint16_t)element->id;
-    *length = element->length;
-    queue->next_used++;
-    free_chain(queue, *head);
-    return true;
+    if (queue->has_event_index && !queue->is_packed) {
+        is_wanted = virtio_split_wants_kick(queue);
+    }
+    if (is_wanted) {
+        write_register(queue->device, VIRTIO_MMIO_QUEUE_NOTIFY, queue->index);
+    }
 }
 
 bool virtqueue_wait(VirtQueue *queue, uint16_t *head, uint32_t *length)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A driver's half of virtio-mmio version 2 and of the split ring, by the 1.2 specification.
+ * A driver's half of virtio-mmio version 2 and of both kinds of ring, by the 1.2 specification.
  * Devices are found by the virtio_mmio.device=SIZE@ADDRESS:IRQ words of the command line.
  * Completion is polled; interrupts are counted on the side.
  *
@@ -43,6 +43,8 @@
 #define VIRTIO_STATUS_FEATURES_OK     0x08
 #define VIRTIO_STATUS_NEEDS_RESET     0x40
 
+#define VIRTIO_FEATURE_EVENT_INDEX    (1ull << 29)
+#define VIRTIO_FEATURE_PACKED         (1ull << 34)
 #define VIRTIO_FEATURE_INDIRECT       (1ull << 28)
 #define VIRTIO_FEATURE_VERSION_1      (1ull << 32)
 
@@ -82,7 +84,33 @@ typedef struct VirtUsed {
     uint16_t available_event;
 } VirtUsed;
 
+typedef struct VirtPackedDescriptor {
+    uint64_t address;
+    uint32_t length;
+    uint16_t id;
+    volatile uint16_t flags;
+} VirtPackedDescriptor;
+
+/* Where and whether one side wants to hear from the other; zero means always. */
+typedef struct VirtPackedEvent {
+    uint16_t position;
+    uint16_t flags;
+} VirtPackedEvent;
+
+/* What only a packed ring has.  Positions wrap, and each wrap turns the meaning of the flags over. */
+typedef struct VirtPackedRing {
+    VirtPackedDescriptor descriptors[VIRTQUEUE_SIZE] __attribute__((aligned(16)));
+    VirtPackedEvent driver_event;
+    VirtPackedEvent device_event;
+    uint16_t next_available;
+    uint16_t next_used;
+    uint16_t chain_length[VIRTQUEUE_SIZE];
+    bool available_wrap;
+    bool used_wrap;
+} VirtPackedRing;
+
 typedef struct VirtQueue {
+    VirtPackedRing packed;
     VirtDescriptor descriptors[VIRTQUEUE_SIZE] __attribute__((aligned(16)));
     VirtDescriptor indirect[VIRTQUEUE_SIZE][4] __attribute__((aligned(16)));
     VirtAvailable available __attribute__((aligned(4)));
@@ -93,7 +121,10 @@ typedef struct VirtQueue {
     uint16_t free_head;
     uint16_t free_count;
     uint16_t next_used;
+    uint16_t kicked; /* the available index that the device was last told about */
     bool is_indirect;
+    bool has_event_index;
+    bool is_packed;
 } VirtQueue;
 
 typedef struct VirtBuffer {
@@ -122,7 +153,9 @@ bool virtqueue_init(VirtQueue *queue, const VirtioDevice *device, unsigned index
 
 /* At most four buffers when the queue is indirect. Returns the head, which names the request. */
 uint16_t virtqueue_add(VirtQueue *queue, const VirtBuffer *buffers, unsigned count);
-void virtqueue_kick(const VirtQueue *queue);
+
+/* With the event index only if the device wants to hear of it. */
+void virtqueue_kick(VirtQueue *queue);
 
 /* The next finished request, if any; its descriptors are free again. */
 bool virtqueue_get(VirtQueue *queue, uint16_t *head, uint32_t *length);
