@@ -193,6 +193,10 @@ typedef struct VmConfig {
     GPtrArray *monitors;  /* chardev=ID,mode=control,pretty=on|off */
     GPtrArray *add_fds;   /* fd=N,set=N,opaque=TEXT */
     GPtrArray *globals;   /* driver=,property=,value= */
+    GPtrArray *smbios;    /* -smbios, for machines that have it */
+
+    bool hardware_signature_given; /* what ACPI's FACS says, for machines that have one */
+    uint32_t hardware_signature;
 
     /* How it runs. */
     IncomingConfig incoming;
@@ -220,11 +224,21 @@ VmConfig *vm_config_new(void);
 void vm_config_free(VmConfig *config);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(VmConfig, vm_config_free)
 
+/* Everything that can be known to be wrong without asking the host; one error, the first. */
+bool vm_config_validate(const VmConfig *config, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+
 /* The bag in the list (devices, objects, ...) with this id, or NULL. */
 const PropBag *vm_config_find(const GPtrArray *bags, const char *id);
 
 /* Adds what -global says about the device's type to its bag, unless the device says it itself. */
 void vm_config_apply_globals(const VmConfig *config, PropBag *device);
+
+/*
+ * The VM itself as JSON, without what concerns this process only (incoming, monitors, log, pid
+ * file, ...); and back, with those at their defaults.
+ */
+json_object *vm_config_to_json(const VmConfig *config);
+VmConfig *vm_config_from_json(json_object *json, GError **error);
 
 /* For tables and for the parser: an element of CpuConfig.features, and of numa_nodes. */
 void cpu_config_add_feature(CpuConfig *cpu, const char *name, bool on);

@@ -22,6 +22,9 @@ typedef struct PropTypeOps {
 
     /* Appends what the property takes, for "expected ..." */
     void (*expect)(const PropDesc *desc, GString *message);
+
+    /* The text that parses to member; NULL for no string. */
+    char *(*format)(const PropDesc *desc, const void *member);
 } PropTypeOps;
 
 static bool parse_string(const PropDesc *desc, const char *text, void *member)
@@ -39,6 +42,12 @@ static void expect_string(const PropDesc *desc, GString *message)
     g_string_append_printf(message, "at most %" PRIu64 " characters", desc->max);
 }
 
+static char *format_string(const PropDesc *desc, const void *member)
+{
+    (void)desc;
+    return g_strdup(*(char *const *)member);
+}
+
 static bool parse_bool(const PropDesc *desc, const char *text, void *member)
 {
     (void)desc;
@@ -49,6 +58,12 @@ static void expect_bool(const PropDesc *desc, GString *message)
 {
     (void)desc;
     g_string_append(message, "on or off");
+}
+
+static char *format_bool(const PropDesc *desc, const void *member)
+{
+    (void)desc;
+    return g_strdup(*(const bool *)member ? "on" : "off");
 }
 
 static bool parse_on_off_auto(const PropDesc *desc, const char *text, void *member)
@@ -72,6 +87,15 @@ static void expect_on_off_auto(const PropDesc *desc, GString *message)
 {
     (void)desc;
     g_string_append(message, "on, off or auto");
+}
+
+static char *format_on_off_auto(const PropDesc *desc, const void *member)
+{
+    static const char *const words[] = {
+        [ON_OFF_AUTO_AUTO] = "auto", [ON_OFF_AUTO_ON] = "on", [ON_OFF_AUTO_OFF] = "off"};
+
+    (void)desc;
+    return g_strdup(words[*(const OnOffAuto *)member]);
 }
 
 static bool number_fits(const PropDesc *desc, uint64_t value)
@@ -101,6 +125,29 @@ static void expect_uint(const PropDesc *desc, GString *message)
     }
 }
 
+static char *format_uint(const PropDesc *desc, const void *member)
+{
+    (void)desc;
+    return g_strdup_printf("%" PRIu64, *(const uint64_t *)member);
+}
+
+static bool parse_uint32(const PropDesc *desc, const char *text, void *member)
+{
+    uint64_t value;
+
+    if (!parse_uint(desc, text, &value) || value > UINT32_MAX) {
+        return false;
+    }
+    *(uint32_t *)member = (uint32_t)value;
+    return true;
+}
+
+static char *format_uint32(const PropDesc *desc, const void *member)
+{
+    (void)desc;
+    return g_strdup_printf("%" PRIu32, *(const uint32_t *)member);
+}
+
 static bool parse_size(const PropDesc *desc, const char *text, void *member)
 {
     uint64_t bytes;
@@ -128,6 +175,19 @@ static void expect_size(const PropDesc *desc, GString *message)
     }
 }
 
+static char *format_size(const PropDesc *desc, const void *member)
+{
+    char *text = text_format_size(*(const uint64_t *)member);
+
+    if (desc->unit_mib && g_ascii_isdigit(text[strlen(text) - 1])) {
+        char *bytes = g_strconcat(text, "b", NULL);
+
+        g_free(text);
+        return bytes;
+    }
+    return text;
+}
+
 static bool parse_enum(const PropDesc *desc, const char *text, void *member)
 {
     for (unsigned i = 0; desc->names[i]; i++) {
@@ -148,6 +208,11 @@ static void expect_enum(const PropDesc *desc, GString *message)
     }
 }
 
+static char *format_enum(const PropDesc *desc, const void *member)
+{
+    return g_strdup(desc->names[*(const unsigned *)member]);
+}
+
 static bool parse_mac(const PropDesc *desc, const char *text, void *member)
 {
     (void)desc;
@@ -160,6 +225,15 @@ static void expect_mac(const PropDesc *desc, GString *message)
     g_string_append(message, "six bytes such as 52:54:00:12:34:56");
 }
 
+static char *format_mac(const PropDesc *desc, const void *member)
+{
+    const uint8_t *mac = member;
+
+    (void)desc;
+    return g_strdup_printf("%02x:%02x:%02x:%02x:%02x:%02x", mac[0], mac[1], mac[2], mac[3], mac[4],
+                           mac[5]);
+}
+
 static bool parse_set(const PropDesc *desc, const char *text, void *member)
 {
     return text_parse_set(text, (unsigned)desc->max + 1, member);
@@ -170,15 +244,22 @@ static void expect_set(const PropDesc *desc, GString *message)
     g_string_append_printf(message, "numbers up to %" PRIu64 " such as 0-3 or 1:4", desc->max);
 }
 
+static char *format_set(const PropDesc *desc, const void *member)
+{
+    return text_format_set(member, (unsigned)desc->max + 1);
+}
+
 static const PropTypeOps prop_types[] = {
-    [PROP_STRING] = {"str", "str", parse_string, expect_string},
-    [PROP_BOOL] = {"on|off", "bool", parse_bool, expect_bool},
-    [PROP_ON_OFF_AUTO] = {"on|off|auto", "OnOffAuto", parse_on_off_auto, expect_on_off_auto},
-    [PROP_UINT] = {"number", "uint64", parse_uint, expect_uint},
-    [PROP_SIZE] = {"size", "size", parse_size, expect_size},
-    [PROP_ENUM] = {"word", "str", parse_enum, expect_enum},
-    [PROP_MAC] = {"mac", "str", parse_mac, expect_mac},
-    [PROP_SET] = {"numbers", "str", parse_set, expect_set},
+    [PROP_STRING] = {"str", "str", parse_string, expect_string, format_string},
+    [PROP_BOOL] = {"on|off", "bool", parse_bool, expect_bool, format_bool},
+    [PROP_ON_OFF_AUTO] = {"on|off|auto", "OnOffAuto", parse_on_off_auto, expect_on_off_auto,
+                          format_on_off_auto},
+    [PROP_UINT] = {"number", "uint64", parse_uint, expect_uint, format_uint},
+    [PROP_UINT32] = {"number", "uint32", parse_uint32, expect_uint, format_uint32},
+    [PROP_SIZE] = {"size", "size", parse_size, expect_size, format_size},
+    [PROP_ENUM] = {"word", "str", parse_enum, expect_enum, format_enum},
+    [PROP_MAC] = {"mac", "str", parse_mac, expect_mac, format_mac},
+    [PROP_SET] = {"numbers", "str", parse_set, expect_set, format_set},
 };
 
 static void *desc_member(const PropDesc *desc, void *config)
@@ -189,13 +270,10 @@ static void *desc_member(const PropDesc *desc, void *config)
 static size_t desc_size(const PropDesc *desc)
 {
     static const size_t sizes[] = {
-        [PROP_STRING] = sizeof(char *),
-        [PROP_BOOL] = sizeof(bool),
-        [PROP_ON_OFF_AUTO] = sizeof(OnOffAuto),
-        [PROP_UINT] = sizeof(uint64_t),
-        [PROP_SIZE] = sizeof(uint64_t),
-        [PROP_ENUM] = sizeof(unsigned),
-        [PROP_MAC] = 6,
+        [PROP_STRING] = sizeof(char *),         [PROP_BOOL] = sizeof(bool),
+        [PROP_ON_OFF_AUTO] = sizeof(OnOffAuto), [PROP_UINT] = sizeof(uint64_t),
+        [PROP_UINT32] = sizeof(uint32_t),       [PROP_SIZE] = sizeof(uint64_t),
+        [PROP_ENUM] = sizeof(unsigned),         [PROP_MAC] = 6,
         [PROP_SET] = sizeof(uint64_t),
     };
 
@@ -238,12 +316,14 @@ static bool fail_unknown(const PropTable *table, const char *name, GError **erro
 
 static void apply_default(const PropTable *table, const PropDesc *desc, void *config)
 {
-    void *member = desc_member(desc, config);
     bool parsed = true;
 
     if (desc->ignored) {
         return;
     }
+
+    void *member = desc_member(desc, config);
+
     g_assert(desc->offset + desc_size(desc) <= table->struct_size);
     memset(member, 0, desc_size(desc));
     if (desc->given_offset != 0) {
@@ -345,6 +425,40 @@ bool props_apply(const PropTable *table, const PropBag *bag, void *config, GErro
         return false;
     }
     return true;
+}
+
+static bool member_is_zero(const PropDesc *desc, const uint8_t *member)
+{
+    for (size_t i = 0; i < desc_size(desc); i++) {
+        if (member[i] != 0) {
+            return false;
+        }
+    }
+    return true;
+}
+
+PropBag *props_to_bag(const PropTable *table, const void *config)
+{
+    PropBag *bag = prop_bag_new(/* implied_key= */ NULL);
+
+    for (size_t i = 0; i < table->count; i++) {
+        const PropDesc *desc = &table->props[i];
+
+        if (desc->ignored) {
+            continue;
+        }
+
+        const uint8_t *member = (const uint8_t *)config + desc->offset;
+        bool zero = member_is_zero(desc, member);
+        g_autofree char *text = prop_types[desc->type].format(desc, member);
+        bool plain = desc->default_text ? g_strcmp0(text, desc->default_text) == 0 : zero;
+
+        /* An empty set has no text; it is what an absent one is. */
+        if (text && (!plain || desc->required) && !(desc->type == PROP_SET && zero)) {
+            prop_bag_add(bag, desc->name, text);
+        }
+    }
+    return bag;
 }
 
 void props_clear(const PropTable *table, void *config)

@@ -86,6 +86,7 @@ typedef enum PropType {
     PROP_BOOL,        /* bool */
     PROP_ON_OFF_AUTO, /* OnOffAuto */
     PROP_UINT,        /* uint64_t in [min, max]; decimal or 0x */
+    PROP_UINT32,      /* uint32_t or unsigned, the same */
     PROP_SIZE,        /* uint64_t bytes in [min, max]; K M G T suffix */
     PROP_ENUM,        /* unsigned: index into names */
     PROP_MAC,         /* uint8_t[6] */
@@ -95,18 +96,18 @@ typedef enum PropType {
 typedef struct PropDesc {
     const char *name;
     const char *alias; /* optional: another spelling */
-    PropType type;
     size_t offset;
     size_t given_offset; /* of a bool that tells if the user gave it; 0 = none */
     uint64_t min;
     uint64_t max;             /* 0 = no limit (PROP_SET always has one) */
     const char *const *names; /* PROP_ENUM: ends with NULL */
-    bool unit_mib;            /* PROP_SIZE: a bare number counts mebibytes */
-    bool power_of_two;        /* PROP_UINT, PROP_SIZE: nothing else will do */
-    bool required;
-    bool ignored;             /* checked and thrown away; help says why */
     const char *default_text; /* NULL: zero, off, auto, the first name, no string */
     const char *help;
+    PropType type;
+    bool unit_mib;     /* PROP_SIZE: a bare number counts mebibytes */
+    bool power_of_two; /* numbers and sizes: nothing else will do */
+    bool required;
+    bool ignored; /* checked and thrown away; help says why */
 } PropDesc;
 
 typedef struct PropTable {
@@ -129,6 +130,9 @@ typedef struct PropTable {
  */
 bool props_apply(const PropTable *table, const PropBag *bag, void *config, GError **error)
     G_GNUC_WARN_UNUSED_RESULT;
+
+/* The way back: every member that is not as a bag without it would make it. */
+PropBag *props_to_bag(const PropTable *table, const void *config);
 
 /* Frees and clears the strings. */
 void props_clear(const PropTable *table, void *config);
