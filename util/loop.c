@@ -25,7 +25,50 @@ struct Loop {
 
     /* loop thread only */
     GHashTable *locals; /* NULL until the first */
+
+    GSource *post_source; /* ready when posts is not empty */
+    Mutex post_lock;
+    /* guarded by post_lock */
+    GArray *posts; /* of Post, in order */
 };
+
+typedef struct Post {
+    LoopFn fn;
+    void *opaque;
+} Post;
+
+static GArray *post_list_new(void)
+{
+    return g_array_new(FALSE, FALSE, sizeof(Post));
+}
+
+typedef struct PostSource {
+    GSource source;
+    Loop *loop;
+} PostSource;
+
+/* The list is swapped for an empty one, so that a post made by a post waits for the next round. */
+static gboolean posts_dispatch(GSource *source, GSourceFunc callback, gpointer user_data)
+{
+    Loop *loop = ((PostSource *)source)->loop;
+    g_autoptr(GArray) posts = NULL;
+
+    (void)callback;
+    (void)user_data;
+    mutex_lock(&loop->post_lock);
+    g_source_set_ready_time(source, -1);
+    posts = loop->posts;
+    loop->posts = post_list_new();
+    mutex_unlock(&loop->post_lock);
+    for (guint i = 0; i < posts->len; i++) {
+        const Post *post = &g_array_index(posts, Post, i);
+
+        post->fn(post->opaque);
+    }
+    return G_SOURCE_CONTINUE;
+}
+
+static GSourceFuncs post_funcs = {.dispatch = posts_dispatch};
 
 Loop *loop_new(const char *name)
 {
@@ -33,6 +76,11 @@ Loop *loop_new(const char *name)
 
     loop->name = g_strdup(name);
     loop->context = g_main_context_new();
+    loop->posts = post_list_new();
+    mutex_init(&loop->post_lock);
+    loop->post_source = g_source_new(&post_funcs, sizeof(PostSource));
+    ((PostSource *)loop->post_source)->loop = loop;
+    g_source_attach(loop->post_source, loop->context);
     atomic_store(&loop->runner, g_thread_self());
     return loop;
 }
@@ -67,6 +115,10 @@ void loop_free(Loop *loop)
         loop_quit(loop);
         g_thread_join(loop->own_thread);
     }
+    g_source_destroy(loop->post_source);
+    g_source_unref(loop->post_source);
+    g_array_unref(loop->posts);
+    mutex_fini(&loop->post_lock);
     g_main_context_unref(loop->context);
     g_clear_pointer(&loop->locals, g_hash_table_unref);
     g_free(loop->name);
@@ -226,29 +278,16 @@ void loop_set_local(Loop *loop, const void *key, void *value)
     }
 }
 
-typedef struct Post {
-    LoopFn fn;
-    void *opaque;
-} Post;
-
-static gboolean post_dispatch(gpointer data)
-{
-    const Post *post = data;
-
-    post->fn(post->opaque);
-    return G_SOURCE_REMOVE;
-}
-
 void loop_post(Loop *loop, LoopFn fn, void *opaque)
 {
-    GSource *source = g_idle_source_new();
-    Post *post = g_new(Post, 1);
+    const Post post = {.fn = fn, .opaque = opaque};
 
-    *post = (Post){.fn = fn, .opaque = opaque};
-    g_source_set_priority(source, G_PRIORITY_DEFAULT);
-    g_source_set_callback(source, post_dispatch, post, g_free);
-    g_source_attach(source, loop->context);
-    g_source_unref(source);
+    mutex_lock(&loop->post_lock);
+    g_array_append_val(loop->posts, post);
+    if (loop->posts->len == 1) {
+        g_source_set_ready_time(loop->post_source, 0);
+    }
+    mutex_unlock(&loop->post_lock);
 }
 
 typedef struct Call {

@@ -144,7 +144,7 @@ void block_pool_submit(BlockPool *pool, BlockIo *io)
     bool more_threads = pool->todo_count > pool->idle && pool->thread_count < POOL_MAX_THREADS;
 
     if (pool->idle > 0) {
-        g_cond_signal(&pool->work.cond);
+        cond_signal(&pool->work);
     }
     mutex_unlock(&pool->lock);
     if (!more_threads) {
