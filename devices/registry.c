@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "devices/registry.h"
 
+#include "devices/platform/debugexit.h"
+#include "devices/platform/pvpanic.h"
 #include "devices/virtio/rng.h"
 #include "util/error.h"
 #include "util/text.h"
@@ -56,9 +58,94 @@ static Device *create_rng(const DeviceContext *context, const char *id, const Pr
     return dev ? &dev->base : NULL;
 }
 
+/* ---- isa-debug-exit ------------------------------------------------------------------------- */
+
+typedef struct DebugexitDeviceConfig {
+    uint64_t port;
+    uint64_t n_ports;
+} DebugexitDeviceConfig;
+
+static const PropDesc debugexit_props_list[] = {
+    {.name = "iobase",
+     .type = PROP_UINT,
+     .offset = offsetof(DebugexitDeviceConfig, port),
+     .min = 1,
+     .max = 0xfffc,
+     .default_text = "0x501",
+     .help = "first port"},
+    {.name = "iosize",
+     .type = PROP_UINT,
+     .offset = offsetof(DebugexitDeviceConfig, n_ports),
+     .min = 1,
+     .max = 4,
+     .power_of_two = true,
+     .default_text = "2",
+     .help = "number of ports: 1, 2 or 4"},
+};
+static const PropTable debugexit_props =
+    PROP_TABLE("device isa-debug-exit", debugexit_props_list, DebugexitDeviceConfig);
+
+static Device *create_debugexit(const DeviceContext *context, const char *id, const PropBag *bag,
+                                GError **error)
+{
+    DebugexitDeviceConfig config;
+
+    if (!props_apply(&debugexit_props, bag, &config, error)) {
+        return NULL;
+    }
+    return debugexit_new(id, &(DebugexitConfig){.ports = context->ports,
+                                                .port = (uint16_t)config.port,
+                                                .n_ports = (uint8_t)config.n_ports,
+                                                .exit = context->exit});
+}
+
+/* ---- pvpanic -------------------------------------------------------------------------------- */
+
+typedef struct PvpanicDeviceConfig {
+    uint64_t port;
+    uint64_t events;
+} PvpanicDeviceConfig;
+
+static const PropDesc pvpanic_props_list[] = {
+    {.name = "ioport",
+     .type = PROP_UINT,
+     .offset = offsetof(PvpanicDeviceConfig, port),
+     .min = 1,
+     .max = 0xffff,
+     .default_text = "0x505",
+     .help = "its port"},
+    {.name = "events",
+     .alias = "supported-features",
+     .type = PROP_UINT,
+     .offset = offsetof(PvpanicDeviceConfig, events),
+     .max = PVPANIC_PANICKED | PVPANIC_CRASHLOADED,
+     .default_text = "3",
+     .help = "what the guest may report: 1 a panic, 2 that a crash kernel takes over"},
+};
+static const PropTable pvpanic_props =
+    PROP_TABLE("device pvpanic", pvpanic_props_list, PvpanicDeviceConfig);
+
+static Device *create_pvpanic(const DeviceContext *context, const char *id, const PropBag *bag,
+                              GError **error)
+{
+    PvpanicDeviceConfig config;
+
+    if (!props_apply(&pvpanic_props, bag, &config, error)) {
+        return NULL;
+    }
+    return pvpanic_new(id, &(PvpanicConfig){.ports = context->ports,
+                                            .port = (uint16_t)config.port,
+                                            .events = (uint8_t)config.events,
+                                            .report = context->report});
+}
+
 /* ---- the array ------------------------------------------------------------------------------ */
 
 const DeviceType device_types[] = {
+    {"isa-debug-exit", "ends the VM with a status of the guest's choice", DEVICE_BUS_NONE,
+     &debugexit_props, create_debugexit},
+    {"pvpanic", "tells the host that the guest's kernel panicked", DEVICE_BUS_NONE, &pvpanic_props,
+     create_pvpanic},
     {"virtio-rng-device", "entropy source", DEVICE_BUS_VIRTIO, &rng_device_props, create_rng},
 };
 const size_t device_num_types = G_N_ELEMENTS(device_types);

@@ -9,6 +9,7 @@
 
 #include "devices/bus.h"
 #include "devices/device.h"
+#include "devices/request.h"
 #include "devices/virtio/virtio.h"
 #include "hypervisor/memory.h"
 #include "util/props.h"
@@ -31,9 +32,9 @@ typedef struct DeviceContext {
     bool (*find_rng)(void *opaque, const char *id, char **ret_filename, GError **error);
     Loop *(*find_iothread)(void *opaque, const char *id, GError **error);
 
-    /* Any thread. */
-    void (*exit_requested)(void *opaque, int status);
-    void (*panicked)(void *opaque, const char *what);
+    /* What the guest may ask for through a device. */
+    Request exit;   /* value: the process's exit status */
+    Request report; /* value: a PVPANIC_ bit */
 } DeviceContext;
 
 typedef enum {

@@ -18,6 +18,7 @@
  */
 #include "machine/microvm.h"
 
+#include "devices/platform/cmos.h"
 #include "devices/platform/ged.h"
 #include "devices/platform/i8042.h"
 #include "devices/platform/ioapic.h"
@@ -29,6 +30,7 @@
 #include "machine/boot/mptable.h"
 #include "machine/machines.h"
 #include "machine/ram.h"
+#include "machine/rtc_base.h"
 #include "util/bytes.h"
 #include "util/error.h"
 
@@ -165,6 +167,28 @@ static bool add_ged(Vm *vm, GError **error)
     return vm_add_device(vm, vm->machine->ged, error);
 }
 
+static bool has_rtc(const Vm *vm)
+{
+    return vm->config->machine.rtc != ON_OFF_AUTO_OFF;
+}
+
+static bool add_rtc(Vm *vm, GError **error)
+{
+    uint64_t size = vm->config->memory.size;
+    CmosConfig config = {
+        .ports = vm->ports,
+        .irq = ioapic_line(vm->machine->ioapic, CMOS_IRQ),
+        .loop = vm->loop,
+        .ram_below_4g = MIN(size, ram_layout.low_end),
+        .ram_above_4g = size - MIN(size, ram_layout.low_end),
+    };
+
+    return !has_rtc(vm) ||
+           (rtc_base_offset(vm->config->rtc.base, g_get_real_time() / G_USEC_PER_SEC,
+                            &config.offset_s, error) &&
+            vm_add_device(vm, cmos_new("rtc", &config), error));
+}
+
 static bool add_i8042(Vm *vm, GError **error)
 {
     const I8042Config config = {
@@ -226,8 +250,8 @@ static bool microvm_build(Vm *vm, GError **error)
 
     vm->machine = g_new0(Machine, 1);
     vm->machine->slots = g_array_new(FALSE, FALSE, sizeof(Slot));
-    if (!add_ioapic(vm, error) || !add_ged(vm, error) || !add_i8042(vm, error) ||
-        !add_serial(vm, error)) {
+    if (!add_ioapic(vm, error) || !add_ged(vm, error) || !add_rtc(vm, error) ||
+        !add_i8042(vm, error) || !add_serial(vm, error)) {
         return false;
     }
     for (guint i = 0; i < devices->len; i++) {
@@ -314,6 +338,10 @@ static bool write_acpi(Vm *vm, GError **error)
     }
     if (vm->config->serials->len > 0) {
         acpi.serial = (AcpiIsaDevice){ISA_SERIAL_COM1_PORT, ISA_SERIAL_PORTS, ISA_SERIAL_COM1_IRQ};
+    }
+    if (has_rtc(vm)) {
+        acpi.rtc = (AcpiIsaDevice){CMOS_PORT, CMOS_PORTS, CMOS_IRQ};
+        acpi.rtc_century = CMOS_CENTURY;
     }
     tables = acpi_microvm_build(&acpi);
     return write_tables(vm, BOOT_FIRMWARE, tables, error);

@@ -8,7 +8,6 @@
 #define MICROVM_VIRTIO_BASE 0xf0100000u
 #define MICROVM_VIRTIO_SIZE 0x200u
 #define MICROVM_LAPIC       0xfee00000u
-#define MICROVM_GSI_RTC     8u
 #define MICROVM_GSI_GED     9u
 
 /* The interrupt of virtio-mmio slot number slot. */

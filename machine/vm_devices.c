@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What the VM lends to its devices: back ends by id, I/O loops, doorbells, ways to ask for things. */
+#include "devices/platform/pvpanic.h"
 #include "machine/objects.h"
 #include "machine/vm.h"
 #include "util/error.h"
 #include "util/log.h"
+
+#include <json-c/json_object.h>
 
 static BlockBackend *take_drive(void *opaque, const char *id, const char *user, GError **error)
 {
@@ -44,20 +47,30 @@ static Loop *find_iothread(void *opaque, const char *id, GError **error)
     return backends_find_iothread(vm->backends, id, error);
 }
 
-static void exit_requested(void *opaque, int status)
+static void guest_exit(void *opaque, uint32_t status)
 {
     vm_request(opaque, &(VmRequest){.kind = VM_REQUEST_EXIT,
                                     .from_guest = true,
                                     .reason = "guest-shutdown",
-                                    .exit_status = status});
+                                    .exit_status = (int)status});
 }
 
-static void panicked(void *opaque, const char *what)
+/* A guest whose crash kernel takes over is not stopped: that kernel wants to save the dump. */
+static void guest_report(void *opaque, uint32_t bit)
 {
+    const Vm *vm = opaque;
+
+    if (bit == PVPANIC_CRASHLOADED) {
+        json_object *data = json_object_new_object();
+
+        json_object_object_add(data, "action", json_object_new_string("run"));
+        event_raise(vm->events, "GUEST_CRASHLOADED", data);
+        return;
+    }
     vm_request(opaque, &(VmRequest){.kind = VM_REQUEST_PANIC,
                                     .from_guest = true,
                                     .reason = "guest-panic",
-                                    .text = what});
+                                    .text = "the guest's kernel panicked"});
 }
 
 static Loop *serving_loop(void *opaque, VirtioDevice *dev)
@@ -116,7 +129,7 @@ void vm_lend_to_devices(Vm *vm)
         .take_drive = take_drive,
         .find_rng = find_rng,
         .find_iothread = find_iothread,
-        .exit_requested = exit_requested,
-        .panicked = panicked,
+        .exit = {guest_exit, vm},
+        .report = {guest_report, vm},
     };
 }
