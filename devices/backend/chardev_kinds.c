@@ -51,6 +51,25 @@ static const PropDesc socket_props[] = {
     {.name = "reconnect", .type = PROP_UINT, .offset = offsetof(ChardevSocketConfig, reconnect),
      .max = 86400, .help = "seconds between attempts to connect, 0 for one attempt only"},
 };
+
+static const PropDesc pty_props[] = {
+    COMMON_PROPS(ChardevPtyConfig),
+    {.name = "path", .type = PROP_STRING, .offset = offsetof(ChardevPtyConfig, path),
+     .help = "make a link of this name to the terminal"},
+};
+
+static const PropDesc pipe_props[] = {
+    COMMON_PROPS(ChardevPipeConfig),
+    {.name = "path", .type = PROP_STRING, .offset = offsetof(ChardevPipeConfig, path),
+     .required = true, .help = "named pipe, or two of them: PATH.in and PATH.out"},
+};
+
+static const PropDesc ringbuf_props[] = {
+    COMMON_PROPS(ChardevRingbufConfig),
+    {.name = "size", .type = PROP_SIZE, .offset = offsetof(ChardevRingbufConfig, size),
+     .min = 1, .max = 64 << 20, .power_of_two = true, .default_text = "64K",
+     .help = "how much is kept"},
+};
 /* clang-format on */
 
 static const PropTable null_table = PROP_TABLE("chardev null", null_props, ChardevNullConfig);
@@ -59,10 +78,15 @@ static const PropTable file_table = PROP_TABLE("chardev file", file_props, Chard
 static const PropTable socket_table =
     PROP_TABLE("chardev socket", socket_props, ChardevSocketConfig);
 
+static const PropTable pty_table = PROP_TABLE("chardev pty", pty_props, ChardevPtyConfig);
+static const PropTable pipe_table = PROP_TABLE("chardev pipe", pipe_props, ChardevPipeConfig);
+static const PropTable ringbuf_table =
+    PROP_TABLE("chardev ringbuf", ringbuf_props, ChardevRingbufConfig);
+
 const ChardevKind chardev_kinds[] = {
-    {"null", &null_table, chardev_null_new},
-    {"stdio", &stdio_table, chardev_stdio_new},
-    {"file", &file_table, chardev_file_new},
+    {"null", &null_table, chardev_null_new},       {"stdio", &stdio_table, chardev_stdio_new},
+    {"file", &file_table, chardev_file_new},       {"pty", &pty_table, chardev_pty_new},
+    {"pipe", &pipe_table, chardev_pipe_new},       {"ringbuf", &ringbuf_table, chardev_ringbuf_new},
     {"socket", &socket_table, chardev_socket_new},
 };
 const size_t chardev_n_kinds = G_N_ELEMENTS(chardev_kinds);

@@ -39,6 +39,21 @@ typedef struct ChardevSocketConfig {
     uint64_t reconnect; /* client: seconds between attempts; 0 = none after the first */
 } ChardevSocketConfig;
 
+typedef struct ChardevPtyConfig {
+    ChardevCommon common;
+    char *path; /* a link to the terminal; NULL = none */
+} ChardevPtyConfig;
+
+typedef struct ChardevPipeConfig {
+    ChardevCommon common;
+    char *path;
+} ChardevPipeConfig;
+
+typedef struct ChardevRingbufConfig {
+    ChardevCommon common;
+    uint64_t size; /* a power of two */
+} ChardevRingbufConfig;
+
 typedef struct ChardevKind {
     const char *name;
     const PropTable *props;
@@ -58,5 +73,12 @@ Chardev *chardev_null_new(const char *id, const void *config, Loop *loop, GError
 Chardev *chardev_stdio_new(const char *id, const void *config, Loop *loop, GError **error);
 Chardev *chardev_file_new(const char *id, const void *config, Loop *loop, GError **error);
 Chardev *chardev_socket_new(const char *id, const void *config, Loop *loop, GError **error);
+Chardev *chardev_pty_new(const char *id, const void *config, Loop *loop, GError **error);
+Chardev *chardev_pipe_new(const char *id, const void *config, Loop *loop, GError **error);
+Chardev *chardev_ringbuf_new(const char *id, const void *config, Loop *loop, GError **error);
+
+/* Any thread: takes the oldest bytes out of a ring buffer. */
+bool chardev_is_ringbuf(const Chardev *chr);
+size_t chardev_ringbuf_read(Chardev *chr, uint8_t *data, size_t len);
 
 #endif
