@@ -38,7 +38,7 @@ bool option_set_string(OptionsParser *parser, const Option *option, const char *
 {
     char **text = config_member(parser, option);
 
-    if (value[0] == '\0') {
+    if (value[0] == '\0' && option->argument != OPTION_WORDS) {
         return fail(error, VMM_ERROR_CONFIG, "the value is empty: expected %s", option->form);
     }
     g_free(*text);
