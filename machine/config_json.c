@@ -179,6 +179,38 @@ static json_object *node_to_json(const NumaNode *node, unsigned count)
     return prop_bag_to_json(bag);
 }
 
+/* Back ends of monitors, of the debugger and of tests belong to this process, not to the VM. */
+static bool is_of_process(const VmConfig *config, const PropBag *chardev)
+{
+    const char *id = prop_bag_id(chardev);
+
+    for (unsigned i = 0; id && i < config->monitors->len; i++) {
+        if (g_strcmp0(prop_bag_get(g_ptr_array_index(config->monitors, i), "chardev"), id) == 0) {
+            return true;
+        }
+    }
+    return id && (g_strcmp0(id, config->gdb) == 0 || g_strcmp0(id, config->qtest) == 0);
+}
+
+static void add_list(const VmConfig *config, const char *name, const GPtrArray *bags,
+                     json_object *json)
+{
+    json_object *list = json_object_new_array();
+
+    for (unsigned i = 0; i < bags->len; i++) {
+        const PropBag *bag = g_ptr_array_index(bags, i);
+
+        if (bags != config->chardevs || !is_of_process(config, bag)) {
+            json_object_array_add(list, prop_bag_to_json(bag));
+        }
+    }
+    if (json_object_array_length(list) > 0) {
+        json_object_object_add(json, name, list);
+    } else {
+        json_object_put(list);
+    }
+}
+
 json_object *vm_config_to_json(const VmConfig *config)
 {
     json_object *json = json_object_new_object();
@@ -198,15 +230,7 @@ json_object *vm_config_to_json(const VmConfig *config)
         }
     }
     for (size_t i = 0; i < G_N_ELEMENTS(lists); i++) {
-        const GPtrArray *bags = config_list(config, lists[i].offset);
-        json_object *list = bags->len > 0 ? json_object_new_array() : NULL;
-
-        for (unsigned b = 0; b < bags->len; b++) {
-            json_object_array_add(list, prop_bag_to_json(g_ptr_array_index(bags, b)));
-        }
-        if (list) {
-            json_object_object_add(json, lists[i].name, list);
-        }
+        add_list(config, lists[i].name, config_list(config, lists[i].offset), json);
     }
     if (config->numa_nodes->len > 0) {
         json_object *nodes = json_object_new_array();

@@ -180,7 +180,7 @@ static const ObjectType *type_in(const PropBag *object, ObjectFamily family, con
     const ObjectType *type = type_of(object, error);
 
     if (type && type->family != family) {
-        return fail_null(error, VMM_ERROR_CONFIG, "object '%s' is a %s: expected %s",
+        return fail_null(error, VMM_ERROR_CONFIG, "object '%s' is of type %s: expected %s",
                          prop_bag_id(object), type->name, what);
     }
     return type;
