@@ -74,14 +74,21 @@ unsigned virt_driver_config_interrupts(const VirtDriver *driver)
 VirtDriver *virt_driver_new(VirtioDevice *dev, GuestMemory *mem, uint64_t heap)
 {
     VirtDriver *driver = g_new0(VirtDriver, 1);
+
+    driver->mem = mem;
+    driver->heap = heap;
+    driver->num_queues = dev->num_queues;
+    driver->queue = g_new0(VirtDriverQueue, driver->num_queues);
+    virt_driver_adopt(driver, dev);
+    return driver;
+}
+
+void virt_driver_adopt(VirtDriver *driver, VirtioDevice *dev)
+{
     const VirtioTransport transport = {.interrupt = driver_interrupt, .opaque = driver};
 
     driver->dev = dev;
-    driver->mem = mem;
-    driver->heap = heap;
-    driver->queue = g_new0(VirtDriverQueue, dev->num_queues);
     virtio_attach(dev, &transport);
-    return driver;
 }
 
 void virt_driver_free(VirtDriver *driver)
@@ -89,7 +96,7 @@ void virt_driver_free(VirtDriver *driver)
     if (!driver) {
         return;
     }
-    for (unsigned i = 0; i < driver->dev->num_queues; i++) {
+    for (unsigned i = 0; i < driver->num_queues; i++) {
         if (driver->queue[i].free_ids) {
             g_array_unref(driver->queue[i].free_ids);
         }

@@ -47,15 +47,19 @@ typedef struct VirtDriver {
     GuestMemory *mem;
     uint64_t heap;
     VirtDriverQueue *queue;
+    unsigned num_queues;
     unsigned queue_interrupts; /* atomic: interrupts come from the serving thread */
     unsigned config_interrupts;
     bool indirect; /* put chains into indirect tables */
 } VirtDriver;
 
-/* Attaches itself to dev as its transport.  Guest memory from heap on is its own. */
+/* Attaches itself to dev as its transport, so it is freed after dev.  Memory from heap on is its own. */
 VirtDriver *virt_driver_new(VirtioDevice *dev, GuestMemory *mem, uint64_t heap);
 void virt_driver_free(VirtDriver *driver);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(VirtDriver, virt_driver_free)
+
+/* Goes on with another device of the same kind, as a restored guest does. */
+void virt_driver_adopt(VirtDriver *driver, VirtioDevice *dev);
 
 /* Zeroed guest memory. */
 uint64_t virt_driver_alloc(VirtDriver *driver, uint64_t len, uint64_t align);
