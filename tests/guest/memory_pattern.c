@@ -16,7 +16,7 @@
 #define PAGE_SIZE   4096ul
 #define PAGE_WORDS  (PAGE_SIZE / sizeof(uint64_t))
 #define FULL_PAGES  128
-#define ZERO_PAGES  8
+#define ZERO_PAGES  2
 #define LOW_MIB     0x100000ul
 #define GIB         (1ul << 30)
 #define RESERVE_MAX (4ul << 20)

@@ -56,7 +56,7 @@ class Case:
         self.machine = merged["machine"]
         self.cpus = merged["cpus"]
         self.memory = merged["memory"]
-        self.append = " ".join([merged["append"], *words])
+        self.append = " ".join(filter(None, [self.payload, merged["append"], *words]))
         self.args = merged["args"]
         self.disk = merged.get("disk")
         self.timeout = merged["timeout"] * patience
