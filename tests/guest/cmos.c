@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The real-time clock and its battery-backed bytes, as Linux uses them. */
+#include "tests/guest/lib/cmos.h"
 #include "tests/guest/lib/report.h"
 #include "tests/guest/lib/start.h"
 #include "tests/guest/lib/x86.h"
 
-#define CMOS_INDEX     0x70
-#define CMOS_DATA      0x71
 #define RTC_SECONDS    0x00
 #define RTC_MINUTES    0x02
 #define RTC_HOURS      0x04
@@ -19,24 +18,11 @@
 #define RTC_B_BINARY   0x04
 #define RTC_B_24_HOURS 0x02
 #define RTC_D_VALID    0x80
-#define CMOS_SCRATCH   0x50
 #define PATIENCE       40000000000ul
 
 typedef struct Time {
     unsigned seconds, minutes, hours, day, month, year;
 } Time;
-
-static uint8_t cmos_read(uint8_t index)
-{
-    port_write8(CMOS_INDEX, index);
-    return port_read8(CMOS_DATA);
-}
-
-static void cmos_write(uint8_t index, uint8_t value)
-{
-    port_write8(CMOS_INDEX, index);
-    port_write8(CMOS_DATA, value);
-}
 
 static unsigned rtc_field(uint8_t index)
 {

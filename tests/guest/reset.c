@@ -1,14 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * A machine that is reset starts over in place: the payload is loaded afresh, devices and
- * processors are as after power-on, the disk keeps its bytes.  The disk is the payload's memory
- * across resets: a counter in a sector of its own.
+ * processors are as after power-on, the disk keeps its bytes, and so does the clock chip.  One of
+ * those two is the payload's memory across resets: it counts the boots.
  *
- * Command line: by=acpi, by=i8042 or by=triple (how), times=N (how often, 2 unless told), cpus=N.
+ * Command line: by=acpi, by=i8042 or by=triple (how), times=N (how often, 2 unless told), cpus=N,
+ * diskless (count in the clock chip).
  */
 #include "tests/guest/lib/acpi.h"
 #include "tests/guest/lib/apic.h"
 #include "tests/guest/lib/boot_info.h"
+#include "tests/guest/lib/cmos.h"
 #include "tests/guest/lib/ioapic.h"
 #include "tests/guest/lib/report.h"
 #include "tests/guest/lib/smp.h"
@@ -47,7 +49,7 @@ static void spin_forever(void *argument)
     }
 }
 
-static void test_fresh(void)
+static void test_fresh(bool is_diskless)
 {
     VirtioDevice device;
     unsigned cpus = (unsigned)boot_option("cpus", 1);
@@ -64,8 +66,10 @@ static void test_fresh(void)
         unmasked += !(ioapic_redirection(i) & IOAPIC_MASKED);
     }
     report_equal(unmasked, 0, "all IOAPIC pins are masked");
-    report(virtio_find(&device, VIRTIO_ID_BLOCK, 0) && !virtio_status(&device),
-           "the block device is reset");
+    if (!is_diskless) {
+        report(virtio_find(&device, VIRTIO_ID_BLOCK, 0) && !virtio_status(&device),
+               "the block device is reset");
+    }
     report_equal(smp_start(), cpus, "all processors come up");
 }
 
@@ -88,7 +92,8 @@ static void make_dirty(void)
     }
 }
 
-static bool count_boot(void)
+/* False when it cannot; otherwise *boots is 1 at the first. */
+static bool count_on_disk(uint64_t *boots)
 {
     if (!report(blk_open(&blk, 0, 0), "there is a block device") ||
         blk_do(&blk, BLK_READ, COUNTER_SECTOR, &counter, sizeof(counter)) != BLK_OK) {
@@ -98,9 +103,20 @@ static bool count_boot(void)
         memset(&counter, 0, sizeof(counter));
         counter.magic = MAGIC;
     }
-    counter.boots++;
+    *boots = ++counter.boots;
     return report(blk_do(&blk, BLK_WRITE, COUNTER_SECTOR, &counter, sizeof(counter)) == BLK_OK,
                   "the boot is counted");
+}
+
+/* The first byte says that the second is ours. */
+static bool count_in_cmos(uint64_t *boots)
+{
+    uint8_t count = cmos_read(CMOS_COUNTER) == (uint8_t)MAGIC ? cmos_read(CMOS_COUNTER + 1) : 0;
+
+    cmos_write(CMOS_COUNTER, (uint8_t)MAGIC);
+    cmos_write(CMOS_COUNTER + 1, ++count);
+    *boots = count;
+    return report(cmos_read(CMOS_COUNTER + 1) == count, "the boot is counted");
 }
 
 static void triple_fault(void)
@@ -135,13 +151,15 @@ static void reset(void)
 void payload_main(void)
 {
     uint64_t times = boot_option("times", 2);
+    bool is_diskless = boot_flag("diskless");
+    uint64_t boots;
 
-    test_fresh();
-    if (!count_boot() || report_failures()) {
+    test_fresh(is_diskless);
+    if (!(is_diskless ? count_in_cmos(&boots) : count_on_disk(&boots)) || report_failures()) {
         return;
     }
-    print("BOOT %lu\n", counter.boots);
-    if (counter.boots <= times) {
+    print("BOOT %lu\n", boots);
+    if (boots <= times) {
         make_dirty();
         reset();
     }
