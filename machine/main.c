@@ -16,6 +16,7 @@ static bool open_log(const VmConfig *config, GError **error)
 {
     int fd;
 
+    log_show_time(config->msg_timestamp);
     if (!config->log_file) {
         return true;
     }
@@ -24,6 +25,15 @@ static bool open_log(const VmConfig *config, GError **error)
         log_init(fd, LOG_LEVEL_INFO);
     }
     return fd >= 0;
+}
+
+static bool start(Vm *vm, GError **error)
+{
+    if (vm->config->start_paused) {
+        return true;
+    }
+    log_line(LOG_LEVEL_INFO, "the guest starts");
+    return vm_cont(vm, error);
 }
 
 /* Builds the VM, lets it live, and says how the process is to end. */
@@ -39,8 +49,7 @@ static bool run_vm(const VmConfig *config, Daemon *daemon, int *ret_status, GErr
         return false;
     }
     vm = vm_new(config, loop, &events, error);
-    ok = vm && vm_boot(vm, error) && (config->start_paused || vm_cont(vm, error)) &&
-         daemon_ready(daemon, error);
+    ok = vm && vm_boot(vm, error) && start(vm, error) && daemon_ready(daemon, error);
     if (ok) {
         signals_watch(&signals, vm);
         loop_run(loop);

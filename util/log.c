@@ -4,6 +4,7 @@
 #include "util/loop.h"
 
 #include <stdarg.h>
+#include <time.h>
 #include <unistd.h>
 
 #define LIMIT_LINES_PER_SECOND 5
@@ -16,14 +17,36 @@ static const char *const level_names[] = {
     [LOG_LEVEL_DEBUG] = "debug",
 };
 
-/* The two mutable globals of the house: where a line goes is a property of the process. */
+/* The mutable globals of the house: where a line goes is a property of the process. */
 static int log_fd = STDERR_FILENO;
 static LogLevel log_level = LOG_LEVEL_WARNING;
+static bool log_with_time = false;
 
 void log_init(int fd, LogLevel level)
 {
     log_fd = fd;
     log_level = level;
+}
+
+void log_show_time(bool on)
+{
+    log_with_time = on;
+}
+
+/* "2026-11-21T06:13:00.123456Z " or nothing. */
+static void format_time(char *text, size_t size)
+{
+    struct timespec now;
+    struct tm utc;
+    size_t len = 0;
+
+    text[0] = '\0';
+    if (log_with_time) {
+        clock_gettime(CLOCK_REALTIME, &now);
+        gmtime_r(&now.tv_sec, &utc);
+        len = strftime(text, size, "%Y-%m-%dT%H:%M:%S", &utc);
+        g_snprintf(text + len, size - len, ".%06ldZ ", now.tv_nsec / 1000);
+    }
 }
 
 G_GNUC_PRINTF(2, 0)
@@ -33,8 +56,12 @@ static void log_write(LogLevel level, const char *fmt, va_list ap)
         return;
     }
 
+    char when[64];
+
+    format_time(when, sizeof(when));
+
     g_autofree char *text = g_strdup_vprintf(fmt, ap);
-    g_autofree char *line = g_strdup_printf("stencil: %s: %s\n", level_names[level], text);
+    g_autofree char *line = g_strdup_printf("%sstencil: %s: %s\n", when, level_names[level], text);
 
     if (write(log_fd, line, strlen(line)) < 0) {
         return; /* nowhere left to complain */

@@ -21,6 +21,9 @@ typedef enum {
 /* Takes the descriptor; called once before threads start.  The default is stderr, warnings and up. */
 void log_init(int fd, LogLevel level);
 
+/* Each line begins with the time, UTC, to the microsecond.  As log_init. */
+void log_show_time(bool on);
+
 /* One line, one write(); any thread. */
 void log_line(LogLevel level, const char *fmt, ...) G_GNUC_PRINTF(2, 3);
 

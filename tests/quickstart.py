@@ -1,0 +1,66 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The second half of ./quickstart: chooses the ground, boots a guest there, tells how long it took.
+
+    python3 -m tests.quickstart STENCIL [WORD...]     words are added to the kernel's command line
+"""
+import os
+import shutil
+import signal
+import sys
+import tempfile
+import termios
+import threading
+import tty
+from pathlib import Path
+
+from tests.rig import artifacts
+from tests.rig.host import ThisMachine
+from tests.rig.probe import open_host
+
+HERE = Path(__file__).resolve().parent
+
+
+def forward_input(job) -> None:
+    while data := os.read(0, 4096):
+        job.write(data)
+
+
+def show(job, interactive: bool) -> int:
+    """The job's terminal on ours, until it ends."""
+    saved = termios.tcgetattr(0) if interactive else None
+    try:
+        if saved:
+            tty.setraw(0)
+            threading.Thread(target=forward_input, args=[job], daemon=True).start()
+        for part in job.stream():
+            os.write(1, part)
+        return job.wait(30)
+    finally:
+        if saved:
+            termios.tcsetattr(0, termios.TCSADRAIN, saved)
+
+
+def main() -> int:
+    stencil, words = Path(sys.argv[1]), sys.argv[2:]
+    interactive = os.isatty(0) and os.isatty(1)
+    print("fetching the stock Debian kernel (once)", flush=True)
+    artifacts.guest_kit()
+    with open_host(tempfile.mkdtemp(prefix="stencil-quickstart-")) as host:
+        if isinstance(host, ThisMachine):
+            print("This machine's KVM runs ordinary kernels: the guest boots on it.", flush=True)
+        else:
+            print("This machine's KVM is missing or cannot run an ordinary kernel: "
+                  "the guest boots inside an emulated host.", flush=True)
+        host.put(stencil, host.scratch / "stencil")
+        host.put(HERE / "timed_boot.py", host.scratch / "timed_boot.py")
+        columns, rows = shutil.get_terminal_size()
+        command = ["python3", host.scratch / "timed_boot.py", host.scratch / "stencil", host.kit,
+                   "stay" if interactive else "leave", *words]
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+        job = host.spawn([str(word) for word in command], cwd=host.scratch,
+                         terminal=[rows, columns], env={"TERM": os.environ.get("TERM", "dumb")})
+        return show(job, interactive)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
