@@ -3,6 +3,7 @@
 
 #include "devices/platform/debugexit.h"
 #include "devices/platform/pvpanic.h"
+#include "devices/virtio/blk.h"
 #include "devices/virtio/rng.h"
 #include "util/error.h"
 #include "util/text.h"
@@ -55,6 +56,32 @@ static Device *create_rng(const DeviceContext *context, const char *id, const Pr
         dev = virtio_rng_new(id, context->memory, context->virtio_host, NULL, &rng);
     }
     props_clear(&rng_device_props, &config);
+    return dev ? &dev->base : NULL;
+}
+
+/* ---- virtio-blk-device ---------------------------------------------------------------------- */
+
+static Device *create_blk(const DeviceContext *context, const char *id, const PropBag *bag,
+                          GError **error)
+{
+    VirtioBlkConfig config;
+    VirtioDevice *dev = NULL;
+    BlockBackend *drive;
+    Loop *loop = NULL;
+
+    if (!props_apply(&virtio_blk_props, bag, &config, error)) {
+        return NULL;
+    }
+    if (config.iothread) {
+        loop = context->find_iothread(context->opaque, config.iothread, error);
+    }
+    if (loop || !config.iothread) {
+        drive = context->take_drive(context->opaque, config.drive, id, error);
+        if (drive) {
+            dev = virtio_blk_new(id, context->memory, context->virtio_host, loop, drive, &config);
+        }
+    }
+    props_clear(&virtio_blk_props, &config);
     return dev ? &dev->base : NULL;
 }
 
@@ -142,6 +169,7 @@ static Device *create_pvpanic(const DeviceContext *context, const char *id, cons
 /* ---- the array ------------------------------------------------------------------------------ */
 
 const DeviceType device_types[] = {
+    {"virtio-blk-device", "disk", DEVICE_BUS_VIRTIO, &virtio_blk_props, create_blk},
     {"isa-debug-exit", "ends the VM with a status of the guest's choice", DEVICE_BUS_NONE,
      &debugexit_props, create_debugexit},
     {"pvpanic", "tells the host that the guest's kernel panicked", DEVICE_BUS_NONE, &pvpanic_props,

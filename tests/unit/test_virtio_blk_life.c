@@ -1,0 +1,260 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* virtio-blk when disks fail, and at drain, reset, save and load. */
+#include "devices/virtio/blk.h"
+
+#include "tests/support/blk_bench.h"
+#include "tests/support/device_state.h"
+#include "tests/unit/suite.h"
+#include "util/error.h"
+
+#include <errno.h>
+
+/* --- errors --- */
+
+static void count_error(void *opaque, const BlockErrorInfo *info)
+{
+    (void)info;
+    ((BlkBench *)opaque)->errors++;
+}
+
+START_TEST(an_ignored_error_is_a_success_and_is_told)
+{
+    BlkBench f;
+
+    blk_bench_init(&f, "drive=d");
+    f.fake->base.on_write_error = BLOCK_ERROR_IGNORE;
+    f.fake->base.error_hook = (BlockErrorHook){.raise = count_error, .opaque = &f};
+    blk_bench_start(&f, USUAL_FEATURES);
+    f.fake->fail_with = EIO;
+    ck_assert_uint_eq(blk_bench_run(&f, T_OUT, 0, 512, 0), S_OK);
+    ck_assert_uint_eq(blk_bench_run(&f, T_IN, 0, 512, 0), S_IOERR);
+    ck_assert_uint_eq(f.errors, 2);
+    blk_bench_fini(&f);
+}
+END_TEST
+
+START_TEST(with_stop_a_failed_request_waits_and_is_tried_again)
+{
+    BlkBench f;
+    BlkBenchRequest r[3];
+
+    blk_bench_init(&f, "drive=d,packed=on");
+    f.fake->base.on_write_error = BLOCK_ERROR_ENOSPC;
+    f.fake->base.error_hook = (BlockErrorHook){.raise = count_error, .opaque = &f};
+    blk_bench_start(&f, USUAL_FEATURES | blk_bench_rings[_i]);
+    f.fake->hold = true;
+    for (unsigned i = 0; i < 2; i++) {
+        r[i] = blk_bench_make(&f, T_OUT, i, 512);
+        memset(blk_bench_data(&f, &r[i]), 0x10 + (int)i, 512);
+        blk_bench_add(&f, 0, &r[i], false);
+    }
+    blk_bench_kick(&f, 0);
+    fake_block_finish_oldest(f.fake, ENOSPC);
+    fake_block_finish_oldest(f.fake, 0);
+    ck_assert_uint_eq(blk_bench_take_all(&f, 0), 1);
+    ck_assert_uint_eq(blk_bench_status(&f, &r[0]), S_UNTOUCHED);
+    ck_assert_uint_eq(f.errors, 1);
+
+    /* What comes while it waits stays in the ring. */
+    r[2] = blk_bench_make(&f, T_OUT, 2, 512);
+    blk_bench_add(&f, 0, &r[2], false);
+    blk_bench_kick(&f, 0);
+    ck_assert_uint_eq(f.fake->submitted, 2);
+
+    g_autoptr(GError) error = NULL;
+    g_autoptr(GByteArray) wire = g_byte_array_new();
+
+    ck_assert(device_drain(&f.dev->base, NULL));
+    ck_assert(!vmstate_save(f.dev->base.ops->vmstate, f.dev, wire, &error));
+    ck_assert_ptr_nonnull(strstr(error->message, "requests are not finished"));
+    f.fake->hold = false;
+    device_resume(&f.dev->base);
+    blk_bench_settle(&f);
+    ck_assert_uint_eq(blk_bench_take_all(&f, 0), 2);
+    ck_assert_uint_eq(blk_bench_status(&f, &r[0]), S_OK);
+    ck_assert_uint_eq(blk_bench_status(&f, &r[2]), S_OK);
+    ck_assert_uint_eq(f.fake->data[0], 0x10);
+    blk_bench_fini(&f);
+}
+END_TEST
+
+START_TEST(the_latest_requests_that_failed_go_back_into_the_ring_and_can_be_saved)
+{
+    BlkBench f;
+    BlkBenchRequest r[3];
+
+    blk_bench_init(&f, "drive=d,packed=on");
+    f.fake->base.on_write_error = BLOCK_ERROR_STOP;
+    f.fake->base.error_hook = (BlockErrorHook){.raise = count_error, .opaque = &f};
+    blk_bench_start(&f, USUAL_FEATURES | blk_bench_rings[_i]);
+    f.fake->hold = true;
+    for (unsigned i = 0; i < 3; i++) {
+        r[i] = blk_bench_make(&f, T_OUT, i, 512);
+        blk_bench_add(&f, 0, &r[i], false);
+    }
+    blk_bench_kick(&f, 0);
+    fake_block_finish_oldest(f.fake, 0);
+    fake_block_finish_newest(f.fake, EIO);
+    fake_block_finish_oldest(f.fake, EIO);
+    ck_assert(device_drain(&f.dev->base, NULL));
+
+    g_autoptr(GByteArray) wire = state_save(&f.dev->base);
+
+    ck_assert_uint_gt(wire->len, 0);
+    f.fake->hold = false;
+    device_resume(&f.dev->base);
+    blk_bench_settle(&f);
+    ck_assert_uint_eq(blk_bench_take_all(&f, 0), 3);
+    for (unsigned i = 0; i < 3; i++) {
+        ck_assert_uint_eq(blk_bench_status(&f, &r[i]), S_OK);
+    }
+    blk_bench_fini(&f);
+}
+END_TEST
+
+START_TEST(a_reset_forgets_what_waits)
+{
+    BlkBench f;
+
+    blk_bench_init(&f, "drive=d");
+    f.fake->base.on_write_error = BLOCK_ERROR_STOP;
+    f.fake->base.error_hook = (BlockErrorHook){.raise = count_error, .opaque = &f};
+    blk_bench_start(&f, USUAL_FEATURES);
+    f.fake->fail_with = EIO;
+
+    BlkBenchRequest r = blk_bench_make(&f, T_OUT, 0, 512);
+
+    blk_bench_add(&f, 0, &r, false);
+    blk_bench_kick(&f, 0);
+    device_reset(&f.dev->base);
+    f.fake->fail_with = 0;
+    blk_bench_start(&f, USUAL_FEATURES);
+    ck_assert_uint_eq(blk_bench_status(&f, &r), S_UNTOUCHED);
+    ck_assert_uint_eq(blk_bench_run(&f, T_OUT, 0, 512, 0), S_OK);
+    blk_bench_fini(&f);
+}
+END_TEST
+
+/* --- life --- */
+
+START_TEST(drain_ends_everything_and_resume_goes_on)
+{
+    BlkBench f;
+    BlkBenchRequest r[3];
+
+    blk_bench_init(&f, "drive=d");
+    blk_bench_start(&f, USUAL_FEATURES);
+    f.fake->hold = true;
+    for (unsigned i = 0; i < 2; i++) {
+        r[i] = blk_bench_make(&f, T_OUT, i, 512);
+        blk_bench_add(&f, 0, &r[i], false);
+    }
+    blk_bench_kick(&f, 0);
+    ck_assert(device_drain(&f.dev->base, NULL));
+    ck_assert_uint_eq(f.fake->base.in_flight, 0);
+    ck_assert_uint_eq(blk_bench_take_all(&f, 0), 2);
+    r[2] = blk_bench_make(&f, T_OUT, 2, 512);
+    blk_bench_add(&f, 0, &r[2], false);
+    blk_bench_kick(&f, 0);
+    ck_assert_uint_eq(f.fake->submitted, 2);
+    f.fake->hold = false;
+    device_resume(&f.dev->base);
+    blk_bench_settle(&f);
+    ck_assert_uint_eq(blk_bench_take_all(&f, 0), 1);
+    blk_bench_fini(&f);
+}
+END_TEST
+
+START_TEST(a_reset_with_requests_in_flight_lets_go_of_guest_memory)
+{
+    BlkBench f;
+    BlkBenchRequest r;
+
+    blk_bench_init(&f, "drive=d");
+    blk_bench_start(&f, USUAL_FEATURES);
+    f.fake->hold = true;
+    r = blk_bench_make(&f, T_IN, 0, 512);
+    blk_bench_add(&f, 0, &r, true);
+    blk_bench_kick(&f, 0);
+    virtio_set_status(f.dev, 0);
+    ck_assert_uint_eq(f.fake->base.in_flight, 0);
+    blk_bench_fini(&f);
+}
+END_TEST
+
+START_TEST(a_device_without_a_loop_is_refused)
+{
+    g_autoptr(GuestMemory) mem = guest_mem_new(NULL);
+    g_autoptr(GError) error = NULL;
+    FakeBlock *fake = fake_block_new(DISK_BYTES);
+    VirtioDevice *dev = blk_bench_device(mem, NULL, &fake->base, "drive=d");
+
+    ck_assert(!device_realize(&dev->base, &error));
+    ck_assert_str_eq(error->message, "device disk0: it needs a loop that serves it");
+    device_free(&dev->base);
+    block_close(&fake->base);
+}
+END_TEST
+
+START_TEST(the_state_survives_a_round_trip_and_damage_does_no_harm)
+{
+    BlkBench f;
+    FakeBlock *twin = fake_block_new(DISK_BYTES);
+
+    blk_bench_init(&f, "drive=d,num-queues=2");
+    blk_bench_start(&f, USUAL_FEATURES | BLK_FEATURE_MQ);
+    blk_bench_run(&f, T_OUT, 0, 512, 0);
+    virtio_config_write(f.dev, BLK_CONFIG_WRITEBACK, 1, 0);
+    ck_assert(device_drain(&f.dev->base, NULL));
+
+    VirtioDevice *other = blk_bench_device(f.mem, f.loop, &twin->base, "drive=d,num-queues=2");
+
+    ck_assert(device_realize(&other->base, NULL));
+    state_check_round_trip(&f.dev->base, &other->base);
+    ck_assert_uint_eq(virtio_config_read(other, BLK_CONFIG_WRITEBACK, 1), 0);
+    device_reset(&other->base);
+    state_check_damage(&f.dev->base, &other->base);
+    device_free(&other->base);
+    block_close(&twin->base);
+    blk_bench_fini(&f);
+}
+END_TEST
+
+START_TEST(a_disk_of_another_size_is_refused_with_both_sizes)
+{
+    BlkBench f;
+    FakeBlock *twin = fake_block_new(DISK_BYTES * 2);
+    g_autoptr(GError) error = NULL;
+
+    blk_bench_init(&f, "drive=d");
+
+    g_autoptr(GByteArray) wire = state_save(&f.dev->base);
+    VirtioDevice *other = blk_bench_device(f.mem, f.loop, &twin->base, "drive=d");
+
+    ck_assert(device_realize(&other->base, NULL));
+    ck_assert(!vmstate_load(other->base.ops->vmstate, other, wire->data, wire->len, &error));
+    ck_assert_ptr_nonnull(
+        strstr(error->message, "capacity: the disk had 512 sectors, 'fake0' has 1024"));
+    device_free(&other->base);
+    block_close(&twin->base);
+    blk_bench_fini(&f);
+}
+END_TEST
+
+int main(void)
+{
+    TCase *tc = tcase_create("virtio_blk_life");
+    int rings = BLK_BENCH_RINGS;
+
+    tcase_add_test(tc, an_ignored_error_is_a_success_and_is_told);
+    tcase_add_loop_test(tc, with_stop_a_failed_request_waits_and_is_tried_again, 0, rings);
+    tcase_add_loop_test(tc, the_latest_requests_that_failed_go_back_into_the_ring_and_can_be_saved,
+                        0, rings);
+    tcase_add_test(tc, a_reset_forgets_what_waits);
+    tcase_add_test(tc, drain_ends_everything_and_resume_goes_on);
+    tcase_add_test(tc, a_reset_with_requests_in_flight_lets_go_of_guest_memory);
+    tcase_add_test(tc, a_device_without_a_loop_is_refused);
+    tcase_add_test(tc, the_state_survives_a_round_trip_and_damage_does_no_harm);
+    tcase_add_test(tc, a_disk_of_another_size_is_refused_with_both_sizes);
+    return suite_run("virtio_blk_life", tc);
+}
