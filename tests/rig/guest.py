@@ -14,7 +14,7 @@ import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
-COMMAND_LINE = "console=ttyS0 reboot=k panic=1 quiet"
+COMMAND_LINE = "console=ttyS0 panic=1 quiet"
 BOOT_LIMIT = 90.0
 COMMAND_LIMIT = 60.0
 EXIT_LIMIT = 30.0
@@ -61,7 +61,7 @@ class Guest:
         words = [self.vmm.program, *self.vmm.microvm, "-cpu", "host", "-smp", str(self.smp),
                  "-m", self.memory, "-kernel", f"{kit}/{self.kernel}-{self.flavour}",
                  "-initrd", f"{kit}/initrd-{self.flavour}.gz",
-                 "-append", f"{COMMAND_LINE} {self.append}".strip(), "-serial", "stdio"]
+                 "-append", f"{COMMAND_LINE} {self.vmm.append} {self.append}", "-serial", "stdio"]
         for number, drive in enumerate(self.drives):
             words += drive.words(number)
         return words + list(self.options)
