@@ -66,11 +66,13 @@ class Case:
 
 
 class Outcome:
-    """What a monitor did: its status (None when time ran out) and the lines it printed."""
+    """What a monitor did: its status (None when time ran out), the lines on the guest's console, and
+    the last word of the monitor itself."""
 
-    def __init__(self, status, lines, seconds):
+    def __init__(self, status, lines, complaint, seconds):
         self.status = status
         self.lines = lines
+        self.complaint = complaint
         self.seconds = seconds
 
     def last_line(self):
@@ -123,10 +125,11 @@ class Process:
         self.log = log
         self.started = time.monotonic()
         self.deadline = self.started + timeout
-        self.child = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-                                      stderr=subprocess.STDOUT, start_new_session=True)
-        os.set_blocking(self.child.stdout.fileno(), False)
+        self.errors = tempfile.TemporaryFile()
         self.log.write(f"# {shlex.join(argv)}\n".encode())
+        self.child = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                                      stderr=self.errors, start_new_session=True)
+        os.set_blocking(self.child.stdout.fileno(), False)
 
     def lines(self):
         """Yields each line as it is complete; the last one may lack its end."""
@@ -153,8 +156,8 @@ class Process:
         except BrokenPipeError:
             pass  # it has ended; its status tells more
 
-    def finish(self):
-        """Status, negative for a signal; None if it had to be killed."""
+    def finish(self, lines):
+        """What became of it; its status is negative for a signal, None if it had to be killed."""
         try:
             status = self.child.wait(max(self.deadline - time.monotonic(), 0.1))
         except subprocess.TimeoutExpired:
@@ -166,7 +169,12 @@ class Process:
             self.child.stdin.close()
         except BrokenPipeError:
             pass
-        return status
+        self.errors.seek(0)
+        errors = self.errors.read()
+        self.errors.close()
+        self.log.write(b"# what it said itself\n" + errors if errors else b"")
+        complaint = errors.decode(errors="replace").strip().rpartition("\n")[2]
+        return Outcome(status, lines, complaint, time.monotonic() - self.started)
 
 
 def run_plain(argv, case, log):
@@ -179,8 +187,7 @@ def run_plain(argv, case, log):
             process.send(b"\n")
         elif line.startswith("INPUT "):
             process.send(line[len("INPUT "):].encode())
-    status = process.finish()
-    return Outcome(status, lines, time.monotonic() - process.started)
+    return process.finish(lines)
 
 
 MODES = {"plain": run_plain}
@@ -192,10 +199,10 @@ def judge(case, outcome):
     if outcome.status == STATUS_SKIP and last.startswith("SKIP "):
         return "skip", last[len("SKIP "):]
     if outcome.status is None:
-        return "not ok", f"no end after {case.timeout} s; last line: {last}"
+        return "not ok", f"no end after {case.timeout} s; last line: {last} {outcome.complaint}"
     if outcome.status != case.expect["status"]:
         wrong = [line for line in outcome.lines if line.startswith("not ok ")]
-        detail = "; ".join(wrong[:3] + [last])
+        detail = "; ".join(filter(None, [*wrong[:3], last, outcome.complaint]))
         return "not ok", f"status {outcome.status}, expected {case.expect['status']}: {detail}"
     if not last.startswith(case.expect["last"]):
         return "not ok", f"last line: {last!r}, expected {case.expect['last']!r}"
