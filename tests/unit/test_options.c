@@ -661,7 +661,7 @@ START_TEST(mistakes_are_named)
         {"-overcommit mem-lock=on", "-overcommit: mem-lock=on is not supported"},
         {"-run-with user=me", "-run-with: chroot and user are not supported: start stencil in the "
                               "root and as the user that it shall have"},
-        {"-append ''", "-append: the value is empty: expected WORDS..."},
+        {"-kernel ''", "-kernel: the value is empty: expected FILE"},
     };
 
     for (size_t i = 0; i < G_N_ELEMENTS(cases); i++) {
