@@ -29,6 +29,7 @@
 #include "machine/boot/layout.h"
 #include "machine/boot/mptable.h"
 #include "machine/machines.h"
+#include "machine/numa.h"
 #include "machine/ram.h"
 #include "machine/rtc_base.h"
 #include "util/bytes.h"
@@ -312,6 +313,7 @@ static bool write_acpi(Vm *vm, GError **error)
     g_autofree AcpiCpu *cpu = g_new0(AcpiCpu, cpus);
     g_autofree AcpiVirtioMmio *virtio = acpi_slots(slots);
     g_autoptr(GByteArray) tables = NULL;
+    NumaTables numa;
     AcpiMicrovm acpi = {
         .base = BOOT_FIRMWARE,
         .topology = {.cpus = cpu,
@@ -343,7 +345,9 @@ static bool write_acpi(Vm *vm, GError **error)
         acpi.rtc = (AcpiIsaDevice){CMOS_PORT, CMOS_PORTS, CMOS_IRQ};
         acpi.rtc_century = CMOS_CENTURY;
     }
+    numa_describe(vm->config, &ram_layout, cpu, &acpi.topology, &numa);
     tables = acpi_microvm_build(&acpi);
+    numa_tables_clear(&numa);
     return write_tables(vm, BOOT_FIRMWARE, tables, error);
 }
 
