@@ -3,8 +3,8 @@
 import subprocess
 
 TEMPLATE_ENTRY = 0x100000
-# mov dx, 0x3f8; mov al, '!'; out dx, al; hlt; jmp to the hlt
-FIRST_OUT = bytes.fromhex("66baf803b021eef4ebfd")
+# mov dx, 0x3f8; mov al, 0x0a; out dx, al; hlt; jmp to the hlt
+FIRST_OUT = bytes.fromhex("66baf803b00aeef4ebfd")
 
 
 def template(context, mib: int):

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A PVH kernel whose first act is one byte to the first serial port, and its last.  PAD_BYTES
+ * A PVH kernel whose first act is a newline to the first serial port, and its last: a newline, because
+ * a monitor may well hold back a lone byte for a while to write a line in one go.  PAD_BYTES
  * follow the code, so that it can be as large as a real kernel without doing more.
  */
     .section .note.pvh, "a", @note
@@ -14,7 +15,7 @@
     .globl first_out
 first_out:
     mov $0x3f8, %dx
-    mov $'!', %al
+    mov $'\n', %al
     out %al, %dx
 1:  hlt
     jmp 1b
