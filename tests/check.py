@@ -152,7 +152,7 @@ def unit():
 def guest():
     vmm = build("gcc") / "machine" / "stencil"
     payloads = build("gcc") / "tests" / "guest"
-    for ground in ([], ["--rig"]):
+    for ground in (["--ground", "local"], ["--rig"]):
         yield from program_results("guest", [sys.executable, "-m", "tests.guest.run", *ground,
                                              "--vmm", str(vmm), "--payloads", str(payloads)])
 
