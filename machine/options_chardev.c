@@ -166,6 +166,7 @@ static bool add_serial(OptionsParser *parser, const char *text, GError **error)
         /* Whoever shares a terminal with a monitor expects Ctrl-C to reach the guest. */
         if (g_strcmp0(prop_bag_type(bag), "stdio") == 0 && !prop_bag_get(bag, "signal")) {
             prop_bag_add(bag, "signal", "off");
+            prop_bag_add(bag, "mux", "on");
         }
     }
     serial = prop_bag_new(/* implied_key= */ NULL);

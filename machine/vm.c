@@ -55,6 +55,22 @@ static void stop_on_disk_error(void *opaque)
     vm_request(opaque, &(VmRequest){.kind = VM_REQUEST_DISK_ERROR, .reason = "host-error"});
 }
 
+static void quit_from_console(void *opaque, uint32_t value)
+{
+    (void)value;
+    vm_request(opaque, &(VmRequest){.kind = VM_REQUEST_EXIT, .reason = "host-ui"});
+}
+
+static void lend_quit_to_consoles(Vm *vm)
+{
+    const GPtrArray *chardevs = backends_chardevs(vm->backends);
+    const Request quit = {.fn = quit_from_console, .opaque = vm};
+
+    for (guint i = 0; i < chardevs->len; i++) {
+        chardev_set_quit(chardevs->pdata[i], &quit);
+    }
+}
+
 /*
  * The order costs: memory slots and vCPUs come before anything that could register on a bus inside
  * KVM (docs/decisions/0002-start-order.md).
@@ -83,6 +99,7 @@ static bool vm_build(Vm *vm, GError **error)
     if (!vm->backends) {
         return false;
     }
+    lend_quit_to_consoles(vm);
     vm_lend_to_devices(vm);
     return vm->machine_ops->build(vm, error);
 }

@@ -14,6 +14,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <poll.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -37,8 +38,11 @@ void *chardev_alloc(const ChardevOps *ops, const char *id, Loop *loop, size_t si
     return chr;
 }
 
-bool chardev_open_log(Chardev *chr, const ChardevCommon *common, GError **error)
+bool chardev_apply_common(Chardev *chr, const ChardevCommon *common, GError **error)
 {
+    if (common->mux) {
+        chr->escapes = g_new0(EscapeFilter, 1);
+    }
     if (!common->logfile) {
         return true;
     }
@@ -61,6 +65,7 @@ void chardev_free(Chardev *chr)
     loop_timer_free(chr->service);
     fd_close(&chr->log_fd);
     mutex_fini(&chr->lock);
+    g_free(chr->escapes);
     g_free(chr->id);
     g_free(chr);
 }
@@ -113,6 +118,13 @@ bool chardev_is_open(const Chardev *chr)
     return chr->is_open;
 }
 
+void chardev_set_quit(Chardev *chr, const Request *quit)
+{
+    if (chr->escapes) {
+        chr->escapes->quit = *quit;
+    }
+}
+
 /* ---- input ---- */
 
 size_t chardev_room(Chardev *chr)
@@ -159,11 +171,42 @@ static void chardev_end_of_input(Chardev *chr)
     fd_close(&chr->in_fd);
 }
 
+static void chardev_deliver_held(Chardev *chr)
+{
+    EscapeFilter *escapes = chr->escapes;
+    size_t n = MIN(chardev_room(chr), escapes->n_held);
+    uint8_t keys[ESCAPE_HELD];
+
+    memcpy(keys, escapes->held, n);
+    escape_filter_drop(escapes, n);
+    chardev_deliver(chr, keys, n);
+}
+
+static void chardev_take_keys(Chardev *chr, const uint8_t *keys, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        switch (escape_filter_key(chr->escapes, keys[i])) {
+        case ESCAPE_QUIT:
+            request_make(&chr->escapes->quit, 0);
+            break;
+        case ESCAPE_BREAK:
+            chardev_notify(chr, CHARDEV_BREAK);
+            break;
+        case ESCAPE_HELP:
+            (void)chardev_write(chr, escape_help, strlen(escape_help));
+            break;
+        case ESCAPE_NOTHING:
+            break;
+        }
+    }
+    chardev_service(chr);
+}
+
 static void chardev_input(void *opaque, int fd, GIOCondition events)
 {
     Chardev *chr = opaque;
     uint8_t data[INPUT_CHUNK];
-    size_t room = MIN(chardev_room(chr), sizeof(data));
+    size_t room = chr->escapes ? sizeof(data) : MIN(chardev_room(chr), sizeof(data));
     ssize_t n;
 
     (void)events;
@@ -173,7 +216,9 @@ static void chardev_input(void *opaque, int fd, GIOCondition events)
     }
     n = chr->in_mode == CHARDEV_FD_SOCKET ? recv(fd, data, room, MSG_DONTWAIT)
                                           : read(fd, data, room);
-    if (n > 0) {
+    if (n > 0 && chr->escapes) {
+        chardev_take_keys(chr, data, (size_t)n);
+    } else if (n > 0) {
         chardev_deliver(chr, data, (size_t)n);
     } else if (n == 0 || (errno != EAGAIN && errno != EINTR)) {
         chardev_end_of_input(chr);
@@ -204,7 +249,10 @@ static void chardev_watch_input(Chardev *chr)
     if (wanted && chr->ops->accept_input) {
         chr->ops->accept_input(chr);
     }
-    wanted = wanted && chr->in_fd >= 0;
+    if (wanted && chr->escapes) {
+        chardev_deliver_held(chr);
+    }
+    wanted = (wanted || chr->escapes) && chr->in_fd >= 0;
     if (wanted && !chr->in_watch) {
         chr->in_watch =
             loop_watch_fd(chr->loop, chr->in_fd, G_IO_IN | G_IO_HUP | G_IO_ERR, chardev_input, chr);

@@ -24,6 +24,8 @@
  * The process must ignore SIGPIPE.
  */
 
+#include "devices/request.h"
+
 #include <glib.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -56,6 +58,9 @@ const char *chardev_id(const Chardev *chr);
 
 /* What is at the far end, for people: "unix:/run/x.sock,server", "pty:/dev/pts/3". */
 char *chardev_describe(const Chardev *chr);
+
+/* What Ctrl-a x asks for, on a chardev with mux=on. */
+void chardev_set_quit(Chardev *chr, const Request *quit);
 
 /* One front end at a time.  If the far end is there already, CHARDEV_OPENED comes at once. */
 bool chardev_attach(Chardev *chr, const ChardevFrontend *frontend, void *opaque, GError **error)

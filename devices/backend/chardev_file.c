@@ -38,7 +38,7 @@ Chardev *chardev_file_new(const char *id, const void *config, Loop *loop, GError
     auto_fd int in = -1;
 
     s->path = g_strdup(c->path);
-    if (!chardev_open_log(chr, &c->common, error)) {
+    if (!chardev_apply_common(chr, &c->common, error)) {
         return NULL;
     }
     out = fd_open(c->path, O_WRONLY | O_CREAT | (c->append ? O_APPEND : O_TRUNC), 0600, error);

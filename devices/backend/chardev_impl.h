@@ -9,6 +9,7 @@
  */
 
 #include "devices/backend/chardev.h"
+#include "devices/backend/chardev_escape.h"
 #include "util/lock.h"
 #include "util/loop.h"
 
@@ -57,6 +58,7 @@ struct Chardev {
     int in_fd;
     ChardevFdMode in_mode;
     bool is_open;
+    EscapeFilter *escapes; /* NULL: every key is the guest's */
 
     atomic_bool input_paused; /* the front end had no room */
 
@@ -72,13 +74,14 @@ struct Chardev {
 typedef struct ChardevCommon {
     char *logfile; /* a copy of all output; NULL = none */
     bool logappend;
+    bool mux; /* a person is there: Ctrl-a is for us */
 } ChardevCommon;
 
 /* For xxx_new: size zeroed bytes that start with a Chardev. */
 void *chardev_alloc(const ChardevOps *ops, const char *id, Loop *loop, size_t size);
 
-/* Opens the log that common asks for. */
-bool chardev_open_log(Chardev *chr, const ChardevCommon *common, GError **error);
+/* Opens the log that common asks for, and so on. */
+bool chardev_apply_common(Chardev *chr, const ChardevCommon *common, GError **error);
 
 /*
  * A descriptor of our own for fd, which stays the caller's: a new file description where the kind

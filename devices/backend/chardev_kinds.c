@@ -8,7 +8,9 @@
     {.name = "logfile", .type = PROP_STRING, .offset = offsetof(Config, common.logfile), \
      .help = "copy all output to this file"}, \
     {.name = "logappend", .type = PROP_BOOL, .offset = offsetof(Config, common.logappend), \
-     .help = "keep what the log file has"}
+     .help = "keep what the log file has"}, \
+    {.name = "mux", .type = PROP_BOOL, .offset = offsetof(Config, common.mux), \
+     .help = "Ctrl-a is an escape: Ctrl-a h tells more"}
 
 static const PropDesc null_props[] = {
     COMMON_PROPS(ChardevNullConfig),

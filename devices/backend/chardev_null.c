@@ -9,7 +9,7 @@ Chardev *chardev_null_new(const char *id, const void *config, Loop *loop, GError
     const ChardevNullConfig *c = config;
     g_autoptr(Chardev) chr = chardev_alloc(&chardev_null_ops, id, loop, sizeof(Chardev));
 
-    if (!chardev_open_log(chr, &c->common, error)) {
+    if (!chardev_apply_common(chr, &c->common, error)) {
         return NULL;
     }
     chardev_set_open(chr, true);

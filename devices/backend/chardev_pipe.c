@@ -46,7 +46,7 @@ Chardev *chardev_pipe_new(const char *id, const void *config, Loop *loop, GError
     ChardevFdMode out_mode;
 
     s->path = g_strdup(c->path);
-    if (!chardev_open_log(chr, &c->common, error)) {
+    if (!chardev_apply_common(chr, &c->common, error)) {
         return NULL;
     }
     in = fd_open(pair ? in_path : c->path, O_RDWR | O_NONBLOCK, 0, error);

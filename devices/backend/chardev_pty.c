@@ -135,7 +135,7 @@ Chardev *chardev_pty_new(const char *id, const void *config, Loop *loop, GError 
 
     s->master = -1;
     s->inotify = -1;
-    if (!chardev_open_log(chr, &c->common, error) || !chardev_pty_make(s, error)) {
+    if (!chardev_apply_common(chr, &c->common, error) || !chardev_pty_make(s, error)) {
         return NULL;
     }
     if (c->path) {

@@ -80,7 +80,7 @@ Chardev *chardev_ringbuf_new(const char *id, const void *config, Loop *loop, GEr
 
     s->size = c->size;
     s->bytes = g_malloc0(s->size);
-    if (!chardev_open_log(chr, &c->common, error)) {
+    if (!chardev_apply_common(chr, &c->common, error)) {
         return NULL;
     }
     chardev_set_open(chr, true);

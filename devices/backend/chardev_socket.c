@@ -226,7 +226,7 @@ Chardev *chardev_socket_new(const char *id, const void *config, Loop *loop, GErr
     if (c->server && c->reconnect > 0) {
         return fail_null(error, VMM_ERROR_CONFIG, "reconnect= is for clients, not with server=on");
     }
-    if (!chardev_open_log(chr, &c->common, error) ||
+    if (!chardev_apply_common(chr, &c->common, error) ||
         !chardev_socket_address(c, &s->address, error)) {
         return NULL;
     }

@@ -38,7 +38,7 @@ Chardev *chardev_stdio_new(const char *id, const void *config, Loop *loop, GErro
     ChardevFdMode in_mode;
     ChardevFdMode out_mode;
 
-    if (!chardev_open_log(chr, &c->common, error)) {
+    if (!chardev_apply_common(chr, &c->common, error)) {
         return NULL;
     }
     if (isatty(STDIN_FILENO)) {

@@ -11,9 +11,12 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <sys/mman.h>
 #include <sys/wait.h>
 #include <termios.h>
 #include <unistd.h>
+
+#define LARGE_MAPPING (UINT64_C(16) << 20)
 
 struct Terminal {
     int fd;
@@ -22,9 +25,39 @@ struct Terminal {
     pid_t guard;
 };
 
-static void guard_main(int pipe_fd, int tty, const struct termios *before) G_GNUC_NORETURN;
+/*
+ * The guard's copy of our memory would make us copy every page that we or the guest write: it lets
+ * go of what is large.  No allocation here.
+ */
+static void guard_forget_memory(void)
+{
+    auto_fd int maps = open("/proc/self/maps", O_RDONLY | O_CLOEXEC);
+    uintptr_t range[2] = {0, 0};
+    unsigned field = 0; /* of the line: start, end, the rest */
+    char text[1024];
+    ssize_t n;
 
-static void guard_main(int pipe_fd, int tty, const struct termios *before)
+    while ((n = read(maps, text, sizeof(text))) > 0) {
+        for (ssize_t i = 0; i < n; i++) {
+            if (text[i] == '\n') {
+                if (range[1] - range[0] >= LARGE_MAPPING) {
+                    /* no pointer: only the kernel looks at it */
+                    madvise((void *)range[0], range[1] - range[0], MADV_DONTNEED);
+                }
+                range[0] = range[1] = 0;
+                field = 0;
+            } else if (field < G_N_ELEMENTS(range) && g_ascii_isxdigit(text[i])) {
+                range[field] = range[field] << 4 | (uintptr_t)g_ascii_xdigit_value(text[i]);
+            } else {
+                field++;
+            }
+        }
+    }
+}
+
+static void guard_main(int pipe_fd, int tty, struct termios before) G_GNUC_NORETURN;
+
+static void guard_main(int pipe_fd, int tty, struct termios before)
 {
     char byte;
     ssize_t n;
@@ -33,6 +66,7 @@ static void guard_main(int pipe_fd, int tty, const struct termios *before)
     setsid(); /* what ends our job must not end the guard first */
     sigfillset(&all);
     sigprocmask(SIG_BLOCK, &all, NULL);
+    guard_forget_memory();
     dup2(tty, 0);
     dup2(pipe_fd, 1);
     close_range(2, ~0u, 0);
@@ -40,7 +74,7 @@ static void guard_main(int pipe_fd, int tty, const struct termios *before)
         n = read(1, &byte, 1);
     } while (n < 0 && errno == EINTR);
     if (n <= 0) {
-        tcsetattr(0, TCSANOW, before);
+        tcsetattr(0, TCSANOW, &before);
     }
     _exit(0);
 }
@@ -55,7 +89,7 @@ static bool terminal_start_guard(Terminal *terminal, GError **error)
     terminal->guard = fork();
     if (terminal->guard == 0) {
         close(ends[1]);
-        guard_main(ends[0], terminal->fd, &terminal->before);
+        guard_main(ends[0], terminal->fd, terminal->before);
     }
     close(ends[0]);
     terminal->guard_pipe = ends[1];

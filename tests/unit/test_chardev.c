@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "devices/backend/chardev_kinds.h"
 
+#include "tests/support/requests.h"
 #include "tests/unit/suite.h"
 #include "util/error.h"
 #include "util/fd.h"
@@ -23,6 +24,7 @@ typedef struct Front {
     GString *input;
     unsigned opened;
     unsigned closed;
+    unsigned breaks;
     unsigned writable;
 } Front;
 
@@ -56,6 +58,7 @@ static void front_event(void *opaque, ChardevEvent event)
     Front *f = opaque;
 
     f->opened += event == CHARDEV_OPENED;
+    f->breaks += event == CHARDEV_BREAK;
     f->closed += event == CHARDEV_CLOSED;
 }
 
@@ -150,7 +153,7 @@ static void settle(int ms)
 
 static void check_read(int fd, const char *expected)
 {
-    char text[256];
+    char text[512];
     size_t len = 0;
 
     while (len < strlen(expected)) {
@@ -294,6 +297,57 @@ START_TEST(input_stops_without_room_and_goes_on)
     front.room = 100;
     chardev_accept_input(chr);
     WAIT_FOR(front.input->len == 8);
+    close_attached(chr);
+    close(ends[0]);
+    close(ends[1]);
+}
+END_TEST
+
+START_TEST(escape_keys_work_while_the_guest_takes_none)
+{
+    int ends[2];
+    RequestCount quits = {0};
+    const Request quit = request_counter(&quits);
+    Chardev *chr;
+
+    ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends), 0);
+    front.room = 2;
+    chr = open_attached("socket,fd=%d,mux=on", ends[1]);
+    chardev_set_quit(chr, &quit);
+    ck_assert_int_eq(write(ends[0], "ab\001zcd\001", 7), 7);
+    WAIT_FOR(front.input->len == 2);
+    ck_assert_int_eq(write(ends[0], "\001e\001b\001x", 6), 6);
+    WAIT_FOR(quits.count == 1);
+    ck_assert_uint_eq(front.breaks, 1);
+    ck_assert_uint_eq(front.input->len, 2);
+    ck_assert_int_eq(write(ends[0], "\001h", 2), 2);
+    check_read(ends[0], escape_help);
+    front.room = 100;
+    chardev_accept_input(chr);
+    WAIT_FOR(front.input->len == 6);
+    ck_assert_str_eq(front.input->str, "abcd\001e");
+    close_attached(chr);
+    close(ends[0]);
+    close(ends[1]);
+}
+END_TEST
+
+START_TEST(typing_ahead_of_a_deaf_guest_is_bounded)
+{
+    int ends[2];
+    char keys[1024];
+    Chardev *chr;
+
+    memset(keys, 'k', sizeof(keys));
+    ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends), 0);
+    front.room = 0;
+    chr = open_attached("socket,fd=%d,mux=on", ends[1]);
+    ck_assert_int_eq(write(ends[0], keys, sizeof(keys)), sizeof(keys));
+    ck_assert_int_eq(write(ends[0], "\001h", 2), 2);
+    check_read(ends[0], escape_help);
+    front.room = 5000;
+    chardev_accept_input(chr);
+    WAIT_FOR(front.input->len == ESCAPE_HELD);
     close_attached(chr);
     close(ends[0]);
     close(ends[1]);
@@ -561,6 +615,8 @@ int main(void)
     tcase_add_test(tc, ringbuf_keeps_the_last_bytes);
     tcase_add_test(tc, pipe_pair_carries_both_directions);
     tcase_add_test(tc, input_stops_without_room_and_goes_on);
+    tcase_add_test(tc, escape_keys_work_while_the_guest_takes_none);
+    tcase_add_test(tc, typing_ahead_of_a_deaf_guest_is_bounded);
     tcase_add_test(tc, a_short_write_is_followed_by_writable);
     tcase_add_test(tc, server_takes_one_client_after_the_other);
     tcase_add_test(tc, client_comes_back_when_told_to);

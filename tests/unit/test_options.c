@@ -252,7 +252,7 @@ START_TEST(what_nomad_writes_parses)
 
     ck_assert_str_eq(bag_text(config->devices, 0, &text), "virtio-blk-device,drive=image0");
     ck_assert_str_eq(bag_text(config->drives, 0, &text), "file=/i.img,id=image0,if=none");
-    ck_assert_str_eq(bag_text(config->chardevs, 0, &text), "stdio,id=serial0,signal=off");
+    ck_assert_str_eq(bag_text(config->chardevs, 0, &text), "stdio,id=serial0,signal=off,mux=on");
     ck_assert_uint_eq(config->smp.cpus, 2);
 }
 END_TEST
@@ -370,11 +370,11 @@ START_TEST(serial_takes_both_dialects)
          "socket,host=127.0.0.1,port=4444,server=on,id=serial0"},
         {"-serial tcp:[::1]:4444", "socket,host=::1,port=4444,id=serial0"},
         {"-serial tcp::4444", "socket,host=,port=4444,id=serial0"},
-        {"-serial mon:stdio", "stdio,id=serial0,signal=off"},
+        {"-serial mon:stdio", "stdio,id=serial0,signal=off,mux=on"},
         {"-serial mon:unix:/s", "socket,path=/s,id=serial0"},
         {"-serial pipe:/p", "pipe,path=/p,id=serial0"},
         {"-serial /dev/ttyS1", "serial,path=/dev/ttyS1,id=serial0"},
-        {"-nographic", "stdio,id=serial0,signal=off"},
+        {"-nographic", "stdio,id=serial0,signal=off,mux=on"},
         {"-qmp unix:fd=7,server=on,wait=off", "socket,fd=7,server=on,wait=off,id=compat_monitor0"},
         {"-qmp unix:/s,server,nowait,iothread=io0",
          "socket,path=/s,server=on,wait=off,id=compat_monitor0"},
