@@ -153,6 +153,8 @@ const ObjectType *object_type_find(const char *name, GError **error)
         if (strcmp(types[i].name, name) == 0) {
             return &types[i];
         }
+    }
+    for (size_t i = 0; i < G_N_ELEMENTS(types); i++) {
         text_nearest_offer(&nearest, types[i].name);
     }
 

@@ -99,12 +99,18 @@ bool option_apply(const char *value, const char *implied_key, const PropTable *t
     return bag && props_apply(table, bag, ret, error);
 }
 
+/* The first letter decides nearly always, and this runs on the way of every restore. */
+static bool is_named(const char *candidate, const char *name)
+{
+    return candidate && candidate[0] == name[0] && strcmp(candidate, name) == 0;
+}
+
 static const Option *option_find(const char *name)
 {
     for (size_t i = 0; i < option_count; i++) {
         const Option *option = &option_table[i];
 
-        if (strcmp(option->name, name) == 0 || g_strcmp0(option->alias, name) == 0) {
+        if (is_named(option->name, name) || is_named(option->alias, name)) {
             return option;
         }
     }
@@ -249,6 +255,31 @@ bool options_parse(int argc, char **argv, VmConfig *config, OptionsOutcome *ret_
     return options_finish(&parser, error);
 }
 
+#define HELP_INDENT  "        "
+#define HELP_COLUMNS 80
+
+/* Words of text in lines of HELP_COLUMNS, each indented. */
+static void append_wrapped(GString *out, const char *text)
+{
+    size_t column = HELP_COLUMNS;
+
+    while (*text != '\0') {
+        size_t len = strcspn(text, " ");
+
+        if (column + 1 + len > HELP_COLUMNS) {
+            g_string_append(out, "\n" HELP_INDENT);
+            column = strlen(HELP_INDENT);
+        } else {
+            g_string_append_c(out, ' ');
+            column++;
+        }
+        g_string_append_len(out, text, (gssize)len);
+        column += len;
+        text += len + (text[len] == ' ');
+    }
+    g_string_append_c(out, '\n');
+}
+
 static void append_option_help(GString *text, const Option *option)
 {
     g_string_append_printf(text, "  -%s", option->name);
@@ -258,11 +289,12 @@ static void append_option_help(GString *text, const Option *option)
     if (option->form) {
         g_string_append_printf(text, " %s", option->form);
     }
-    g_string_append_printf(text, "\n        %s", option->help);
-    if (option->default_text) {
-        g_string_append_printf(text, " (default: %s)", option->default_text);
-    }
-    g_string_append_c(text, '\n');
+
+    g_autofree char *help = option->default_text ? g_strdup_printf("%s (default: %s)", option->help,
+                                                                   option->default_text)
+                                                 : g_strdup(option->help);
+
+    append_wrapped(text, help);
 }
 
 char *options_help(void)

@@ -130,30 +130,106 @@ static bool check_incoming(PropBag *bag, GError **error)
     return check_uri(bag, error);
 }
 
-/* "file:DIR,memory=map"; the command of exec: is everything that follows. */
+/* The words of exec's argument list, so that a shell gives them back one by one. */
+static char *exec_command(const PropBag *channel)
+{
+    GString *command = g_string_new("exec:");
+
+    for (size_t i = 0; i < prop_bag_count(channel); i++) {
+        if (strcmp(prop_bag_key(channel, i), "addr.args") == 0) {
+            g_autofree char *quoted = g_shell_quote(prop_bag_value(channel, i));
+
+            g_string_append_printf(command, "%s ", quoted);
+        }
+    }
+    return g_string_free(command, /* free_segment= */ FALSE);
+}
+
+/* QEMU's newer form, a JSON object of the kind that QMP's migrate-incoming has, as a URI. */
+static char *channel_to_uri(const PropBag *channel, GError **error)
+{
+    const char *transport = prop_bag_get(channel, "addr.transport");
+    const char *type = prop_bag_get(channel, "addr.type");
+    const char *path = prop_bag_get(channel, "addr.path");
+    const char *host = prop_bag_get(channel, "addr.host");
+    const char *port = prop_bag_get(channel, "addr.port");
+    const char *fd = prop_bag_get(channel, "addr.str");
+    const char *file = prop_bag_get(channel, "addr.filename");
+    bool socket = g_strcmp0(transport, "socket") == 0;
+
+    if (socket && g_strcmp0(type, "unix") == 0 && path) {
+        return g_strconcat("unix:", path, NULL);
+    }
+    if (socket && g_strcmp0(type, "inet") == 0 && host && port) {
+        return g_strconcat("tcp:", host, ":", port, NULL);
+    }
+    if (socket && g_strcmp0(type, "fd") == 0 && fd) {
+        return g_strconcat("fd:", fd, NULL);
+    }
+    if (g_strcmp0(transport, "file") == 0 && file) {
+        return g_strconcat("file:", file, NULL);
+    }
+    if (g_strcmp0(transport, "exec") == 0 && prop_bag_get(channel, "addr.args")) {
+        return exec_command(channel);
+    }
+    return fail_null(error, VMM_ERROR_CONFIG,
+                     "channel address with transport '%s': expected a complete one of socket "
+                     "(unix, inet, fd), file or exec",
+                     transport ? transport : "");
+}
+
+static PropBag *parse_channel(const char *text, GError **error)
+{
+    g_autoptr(PropBag) channel = props_parse(text, /* implied_key= */ NULL, error);
+    g_autofree char *uri = channel ? channel_to_uri(channel, error) : NULL;
+    const char *offset = uri ? prop_bag_get(channel, "addr.offset") : NULL;
+    PropBag *bag;
+
+    if (!uri) {
+        return NULL;
+    }
+    bag = prop_bag_new(/* implied_key= */ NULL);
+    prop_bag_add(bag, "uri", uri);
+    if (offset) {
+        prop_bag_add(bag, "offset", offset);
+    }
+    return bag;
+}
+
+/* "file:DIR,memory=map"; a path that has a comma doubles it if options follow. */
+static PropBag *parse_uri(const char *text, GError **error)
+{
+    const char *cursor = text;
+    g_autofree char *uri = text_next_field(&cursor);
+    PropBag *bag = props_parse(cursor, /* implied_key= */ NULL, error);
+
+    if (bag) {
+        prop_bag_add(bag, "uri", uri ? uri : "");
+    }
+    return bag;
+}
+
 bool option_set_incoming(OptionsParser *parser, const Option *option, const char *value,
                          GError **error)
 {
+    /* The command of exec: is everything that follows. */
+    bool exec = g_ascii_strncasecmp(value, "exec:", strlen("exec:")) == 0;
     g_autoptr(PropBag) bag = NULL;
 
-    if (g_ascii_strncasecmp(value, "exec:", strlen("exec:")) == 0 || strchr(value, '=') == NULL) {
-        bag = prop_bag_new(option->implied_key);
-        prop_bag_add(bag, option->implied_key, value);
+    if (value[0] == '{') {
+        bag = parse_channel(value, error);
+    } else if (exec || !strchr(value, '=')) {
+        bag = prop_bag_new(/* implied_key= */ NULL);
+        prop_bag_add(bag, "uri", value);
     } else {
-        const char *cursor = value;
-        g_autofree char *uri = text_next_field(&cursor);
-
-        bag = props_parse(cursor, /* implied_key= */ NULL, error);
-        if (!bag) {
-            return false;
-        }
-        prop_bag_add(bag, option->implied_key, uri);
+        bag = parse_uri(value, error);
     }
-    if (!check_incoming(bag, error)) {
+    if (!bag || !check_incoming(bag, error)) {
         return false;
     }
-    parser->config->incoming.uri = prop_bag_take(bag, option->implied_key);
+    parser->config->incoming.uri = prop_bag_take(bag, "uri");
     parser->config->incoming.options = g_steal_pointer(&bag);
+    (void)option;
     return true;
 }
 

@@ -82,7 +82,7 @@ const Option option_table[] = {
      .set = option_set_string, .form = "FILE", .default_text = "made by the machine",
      .help = "device tree for the kernel"},
     {.name = "incoming", .argument = OPTION_VALUE, .group = OPTION_GROUP_BOOT,
-     .implied_key = "uri", .set = option_set_incoming,
+     .set = option_set_incoming,
      .form = "file:DIR|unix:PATH|tcp:HOST:PORT|fd:N|exec:COMMAND|defer[,resume=on|off]"
              "[,memory=map|copy|lazy][,mapped=on|off][,clock=catch-up|freeze]",
      .default_text = "boot; else resume as it was saved, memory and clock chosen to fit",

@@ -280,9 +280,15 @@ static size_t desc_size(const PropDesc *desc)
     return sizes[desc->type] * (desc->type == PROP_SET ? desc->max / 64 + 1 : 1);
 }
 
+/* The first letter decides nearly always, and this runs often on the way of every restore. */
+static bool is_named(const char *candidate, const char *name)
+{
+    return candidate && candidate[0] == name[0] && strcmp(candidate, name) == 0;
+}
+
 static bool desc_is_named(const PropDesc *desc, const char *name)
 {
-    return strcmp(desc->name, name) == 0 || g_strcmp0(desc->alias, name) == 0;
+    return is_named(desc->name, name) || is_named(desc->alias, name);
 }
 
 const PropDesc *props_find(const PropTable *table, const char *name)

@@ -153,6 +153,39 @@ START_TEST(a_restore_needs_no_machine_options)
 }
 END_TEST
 
+START_TEST(a_json_channel_is_a_uri)
+{
+    static const struct {
+        const char *address;
+        const char *uri;
+    } cases[] = {
+        {"\"transport\":\"socket\",\"type\":\"unix\",\"path\":\"/s,x\"", "unix:/s,x"},
+        {"\"transport\":\"socket\",\"type\":\"inet\",\"host\":\"h\",\"port\":\"1\"", "tcp:h:1"},
+        {"\"transport\":\"socket\",\"type\":\"fd\",\"str\":\"7\"", "fd:7"},
+        {"\"transport\":\"file\",\"filename\":\"/f\",\"offset\":4096", "file:/f"},
+        {"\"transport\":\"exec\",\"args\":[\"cat\",\"a b\"]", "exec:'cat' 'a b' "},
+    };
+
+    for (size_t i = 0; i < G_N_ELEMENTS(cases); i++) {
+        char *argv[] = {NULL, NULL, NULL};
+        static char program[] = "stencil";
+        static char incoming[] = "-incoming";
+        g_autofree char *value =
+            g_strdup_printf("{\"channel-type\":\"main\",\"addr\":{%s}}", cases[i].address);
+        g_autoptr(VmConfig) config = vm_config_new();
+        g_autoptr(GError) error = NULL;
+        OptionsOutcome outcome = {0};
+
+        argv[0] = program;
+        argv[1] = incoming;
+        argv[2] = value;
+        ck_assert_msg(options_parse(3, argv, config, &outcome, &error), "%s",
+                      error ? error->message : "");
+        ck_assert_str_eq(config->incoming.uri, cases[i].uri);
+    }
+}
+END_TEST
+
 START_TEST(what_libvirt_writes_for_a_microvm_parses)
 {
     g_autoptr(VmConfig) config = accept(
@@ -651,6 +684,9 @@ START_TEST(mistakes_are_named)
          "-incoming: incoming: unknown property 'memroy'; did you mean 'memory'?"},
         {"-incoming file:x,memory=map,mapped=on",
          "-incoming: mapped and memory say the same thing: expected one of them"},
+        {"-incoming '{\"addr\":{\"transport\":\"rdma\"}}'",
+         "-incoming: channel address with transport 'rdma': expected a complete one of socket "
+         "(unix, inet, fd), file or exec"},
         {"-action reboot=off",
          "-action: action: property 'reboot' is 'off': expected reset or shutdown"},
         {"-rtc base=tomorrow", "-rtc: base 'tomorrow': expected utc, localtime or a date such as "
@@ -714,7 +750,9 @@ END_TEST
 
 START_TEST(help_lists_every_option_with_its_default)
 {
-    g_autofree char *text = help_of("-h");
+    g_autofree char *wrapped = help_of("-h");
+    g_auto(GStrv) lines = g_strsplit(wrapped, "\n        ", /* max_tokens= */ -1);
+    g_autofree char *text = g_strjoinv(" ", lines);
 
     for (size_t o = 0; o < option_count; o++) {
         const Option *option = &option_table[o];
@@ -783,6 +821,7 @@ int main(void)
     tcase_add_test(tc, the_command_that_makes_a_template_parses);
     tcase_add_test(tc, the_command_that_restores_it_parses);
     tcase_add_test(tc, a_restore_needs_no_machine_options);
+    tcase_add_test(tc, a_json_channel_is_a_uri);
     tcase_add_test(tc, what_libvirt_writes_for_a_microvm_parses);
     tcase_add_test(tc, what_libvirt_asks_before_parses);
     tcase_add_test(tc, what_a_sandbox_service_writes_parses);

@@ -306,6 +306,58 @@ START_TEST(a_bag_can_be_changed)
 }
 END_TEST
 
+START_TEST(a_struct_becomes_the_bag_that_makes_it)
+{
+    static const char *const lines[] = {
+        ("drive=a,,b,serial=s,readonly=on,event_idx=off,num-queues=4,queue-size=128,"
+         "memory=1536M,cache=unsafe,mac=52:54:00:12:34:56,nodes=0-1:64"),
+        "drive=a",
+        "drive=,memory=1001b",
+        "drive=a,event_idx=auto,memory=2G",
+    };
+
+    for (size_t i = 0; i < G_N_ELEMENTS(lines); i++) {
+        g_autoptr(GError) error = NULL;
+        g_autoptr(PropBag) bag = props_parse(lines[i], /* implied_key= */ NULL, &error);
+        Disk disk;
+
+        ck_assert(props_apply(&disk_table, bag, &disk, &error));
+
+        g_autoptr(PropBag) back = props_to_bag(&disk_table, &disk);
+        g_autofree char *text = prop_bag_to_text(back);
+
+        ck_assert_str_eq(text, lines[i]);
+        props_clear(&disk_table, &disk);
+    }
+}
+END_TEST
+
+typedef struct Small {
+    uint32_t before;
+    uint32_t number;
+    uint32_t after;
+} Small;
+
+START_TEST(a_number_of_32_bits_stays_in_its_member)
+{
+    static const PropDesc small_props[] = {
+        {.name = "number", .type = PROP_UINT32, .offset = offsetof(Small, number)},
+    };
+    static const PropTable small_table = PROP_TABLE("small", small_props, Small);
+    g_autoptr(GError) error = NULL;
+    g_autoptr(PropBag) most = props_parse("number=0xffffffff", NULL, &error);
+    g_autoptr(PropBag) more = props_parse("number=0x100000000", NULL, &error);
+    Small small = {1, 2, 3};
+
+    ck_assert(props_apply(&small_table, most, &small, &error));
+    ck_assert_uint_eq(small.number, UINT32_MAX);
+    ck_assert_uint_eq(small.before, 1);
+    ck_assert_uint_eq(small.after, 3);
+    ck_assert(!props_apply(&small_table, more, &small, &error));
+    ck_assert_uint_eq(small.after, 3);
+}
+END_TEST
+
 START_TEST(help_is_asked_for_in_three_ways)
 {
     static const char *const yes[] = {"help", "?", "disk,help", "disk,id=a,?"};
@@ -357,6 +409,8 @@ int main(void)
     tcase_add_test(tc, broken_json_is_refused_where_it_breaks);
     tcase_add_test(tc, a_bag_survives_json_and_text);
     tcase_add_test(tc, a_bag_can_be_changed);
+    tcase_add_test(tc, a_struct_becomes_the_bag_that_makes_it);
+    tcase_add_test(tc, a_number_of_32_bits_stays_in_its_member);
     tcase_add_test(tc, help_is_asked_for_in_three_ways);
     tcase_add_test(tc, help_has_a_line_for_every_property);
     return suite_run("props", tc);
