@@ -43,11 +43,14 @@ QEMU_SLOT_SIZE = 512
 QEMU_SLOT_IRQ = 16
 
 
+OPTIONAL = {"name", "payload", "disk", "initrd", "repeat", "unless"}
+
+
 class Case:
     """One line of payloads.json, defaults filled in."""
 
     def __init__(self, fields, defaults, patience, words):
-        unknown = set(fields) - set(defaults) - {"name", "payload", "disk", "unless"}
+        unknown = set(fields) - set(defaults) - OPTIONAL
         if unknown:
             raise SystemExit(f"payloads.json: case {fields.get('name')}: unknown {sorted(unknown)}")
         merged = {**defaults, **fields}
@@ -57,8 +60,10 @@ class Case:
         self.cpus = merged["cpus"]
         self.memory = merged["memory"]
         self.append = " ".join(filter(None, [self.payload, merged["append"], *words]))
-        self.args = merged["args"]
-        self.disk = merged.get("disk")
+        count, words_of_one = merged.get("repeat", [0, []])
+        self.args = merged["args"] + words_of_one * count
+        self.disk = merged.get("disk")  # MiB
+        self.initrd = merged.get("initrd")  # bytes
         self.timeout = merged["timeout"] * patience
         self.modes = merged["modes"]
         self.expect = merged["expect"]
@@ -79,6 +84,12 @@ class Outcome:
         return next((line for line in reversed(self.lines) if line.strip()), "")
 
 
+def fill_in(arg, files):
+    for name, path in files.items():
+        arg = arg.replace("{" + name + "}", str(path))
+    return arg
+
+
 class Stencil:
     """Our own command line, on KVM."""
 
@@ -87,11 +98,11 @@ class Stencil:
     def __init__(self, binary):
         self.binary = binary
 
-    def command(self, case, elf, disk):
+    def command(self, case, elf, files):
         argv = [self.binary, "-machine", case.machine, "-cpu", "host", "-smp", str(case.cpus),
                 "-m", case.memory, "-kernel", str(elf), "-append", case.append,
                 "-serial", "stdio", "-device", "isa-debug-exit,iobase=0xf4,iosize=4"]
-        return argv + [arg.replace("{disk}", str(disk)) for arg in case.args]
+        return argv + [fill_in(arg, files) for arg in case.args]
 
 
 class Qemu:
@@ -103,7 +114,7 @@ class Qemu:
         self.cpu = "host,arch-capabilities=off" if accel == "kvm" else "max"
         self.accel = accel
 
-    def command(self, case, elf, disk):
+    def command(self, case, elf, files):
         slots = [f"virtio_mmio.device={QEMU_SLOT_SIZE}@0x{QEMU_SLOT_BASE + n * QEMU_SLOT_SIZE:x}"
                  f":{QEMU_SLOT_IRQ + n}" for n in range(QEMU_SLOTS)]
         machine = f"{case.machine},ioapic2=off,rtc=on,accel={self.accel}"
@@ -112,7 +123,7 @@ class Qemu:
                 "-global", "virtio-mmio.force-legacy=false", "-kernel", str(elf),
                 "-append", " ".join(["qemu", self.accel, case.append] + slots), "-serial", "stdio",
                 "-device", "isa-debug-exit,iobase=0xf4,iosize=4"]
-        return argv + [arg.replace("{disk}", str(disk)) for arg in case.args]
+        return argv + [fill_in(arg, files) for arg in case.args]
 
 
 QEMUS = {"qemu": Qemu("tcg"), "qemu-kvm": Qemu("kvm")}
@@ -209,6 +220,17 @@ def judge(case, outcome):
     return "ok", ""
 
 
+def make_files(case, folder):
+    """What the case's arguments name in braces, as far as it needs it."""
+    files = {"disk": folder / "disk", "initrd": folder / "initrd"}
+    if case.disk:
+        files["disk"].touch()
+        os.truncate(files["disk"], case.disk * 1024 * 1024)
+    if case.initrd:  # the pattern is boot.c's
+        files["initrd"].write_bytes(bytes((i * 7 + (i >> 8)) & 0xff for i in range(case.initrd)))
+    return files
+
+
 def run_case(vmm, case, mode, options):
     """Result of one case in one mode: (label, verdict, seconds, reason)."""
     label = case.name if mode == "plain" else f"{case.name}/{mode}"
@@ -220,13 +242,10 @@ def run_case(vmm, case, mode, options):
     if not elf.exists():
         return label, "not ok", 0.0, f"{elf} is not built"
     with tempfile.TemporaryDirectory(prefix="payload-") as scratch:
-        disk = pathlib.Path(scratch) / "disk"
-        if case.disk:
-            disk.touch()
-            os.truncate(disk, case.disk * 1024 * 1024)
+        files = make_files(case, pathlib.Path(scratch))
         log_path = options.logs / f"{label.replace('/', '-')}.log"
         with open(log_path, "wb", buffering=0) as log:
-            outcome = MODES[mode](vmm.command(case, elf, disk), case, log)
+            outcome = MODES[mode](vmm.command(case, elf, files), case, log)
     verdict, reason = judge(case, outcome)
     if verdict == "not ok":
         reason += f" ({log_path})"

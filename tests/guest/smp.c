@@ -1,23 +1,29 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * All processors come up, know who they are, count together without losing a step, hear each
- * other's interrupts, awake and asleep, and agree about the time.  They keep running across the
- * migrate point.
+ * other's interrupts and a device's, awake and asleep, and agree about the time.  They keep running
+ * across the migrate point.
+ *
+ * Command line: cpus=N, x2apic (all of it in x2APIC mode)
  */
 #include "tests/guest/lib/smp.h"
 #include "tests/guest/lib/apic.h"
 #include "tests/guest/lib/boot_info.h"
 #include "tests/guest/lib/cpu.h"
+#include "tests/guest/lib/ioapic.h"
 #include "tests/guest/lib/report.h"
+#include "tests/guest/lib/serial.h"
 #include "tests/guest/lib/start.h"
 #include "tests/guest/lib/trap.h"
 #include "tests/guest/lib/x86.h"
 
-#define VECTOR_PING 0x50
-#define VECTOR_PONG 0x51
-#define VECTOR_NMI  2
-#define COUNT_EACH  5000
-#define PATIENCE    20000000000ul
+#define VECTOR_PING   0x50
+#define VECTOR_PONG   0x51
+#define VECTOR_NMI    2
+#define VECTOR_SERIAL 0x52
+#define NOBODY        (~0u)
+#define COUNT_EACH    5000
+#define PATIENCE      20000000000ul
 
 typedef struct Worker {
     volatile uint64_t spins;
@@ -33,6 +39,7 @@ typedef struct Worker {
 static Worker workers[CPU_MAX];
 static volatile unsigned pongs;
 static volatile unsigned answers;
+static volatile unsigned serial_heard_by;
 static volatile bool stop;
 static volatile bool go;
 static uint64_t shared_count;
@@ -67,6 +74,12 @@ static void identify(void *argument)
     w->apic_id = apic_id();
     w->cpuid_apic_id = cpuid(1, 0).ebx >> 24;
     w->is_boot_cpu = (msr_read(MSR_APIC_BASE) & APIC_BASE_BSP) != 0;
+}
+
+static void enter_x2apic(void *argument)
+{
+    (void)argument;
+    apic_enable_x2apic();
 }
 
 static void count(void *argument)
@@ -199,6 +212,36 @@ static void test_broadcast(unsigned cpus)
     }
 }
 
+static void on_serial(TrapFrame *frame)
+{
+    (void)frame;
+    serial_read_register(SERIAL_IIR);
+    serial_heard_by = cpu_current()->index;
+    apic_end_of_interrupt();
+}
+
+/* The others spin with interrupts on; this one only listens when it is its turn. */
+static void test_routing(unsigned cpus, const char *when)
+{
+    for (unsigned i = 0; i < cpus; i++) {
+        uint64_t start = tsc_read();
+
+        serial_heard_by = NOBODY;
+        ioapic_route(SERIAL_IRQ, VECTOR_SERIAL | IOAPIC_EDGE, cpu_at(i)->apic_id);
+        serial_write_register(SERIAL_MCR, 0x03 | SERIAL_MCR_OUT2);
+        serial_write_register(SERIAL_IER, SERIAL_IER_THRE);
+        interrupts_enable();
+        while (serial_heard_by == NOBODY && tsc_read() - start < PATIENCE) {
+            cpu_relax();
+        }
+        interrupts_disable();
+        serial_write_register(SERIAL_IER, 0);
+        report(serial_heard_by == i,
+               "a device's interrupt reaches cpu %u when it is sent there, %s", i, when);
+    }
+    ioapic_mask(SERIAL_IRQ);
+}
+
 static void test_spinning(unsigned cpus)
 {
     uint64_t before[CPU_MAX];
@@ -208,7 +251,9 @@ static void test_spinning(unsigned cpus)
     wait_until_ready(cpus);
     test_ping(cpus, "busy");
     test_broadcast(cpus);
+    test_routing(cpus, "at start");
     migrate_point();
+    test_routing(cpus, "after the migrate point");
     for (unsigned i = 1; i < cpus; i++) {
         before[i] = workers[i].spins;
     }
@@ -248,8 +293,14 @@ void payload_main(void)
     trap_set_handler(VECTOR_PING, on_ping);
     trap_set_handler(VECTOR_PONG, on_pong);
     trap_set_handler(VECTOR_NMI, on_nmi);
+    trap_set_handler(VECTOR_SERIAL, on_serial);
     cpus = smp_start();
     report_equal(cpus, expected, "all processors come up");
+    if (boot_flag("x2apic")) {
+        start_on_all(cpus, enter_x2apic);
+        wait_for_all(cpus);
+        enter_x2apic(NULL);
+    }
     test_identity(cpus);
     test_counting(cpus);
     test_clocks(cpus, "at start");

@@ -60,12 +60,16 @@ uint32_t acpi_table_length(const void *table)
     return get32((const uint8_t *)table + 4);
 }
 
+bool acpi_is_intact(const void *table)
+{
+    return checksum_is_zero(table, acpi_table_length(table));
+}
+
 static const uint8_t *checked_table(uint64_t address, const char *signature)
 {
     const uint8_t *table = (const uint8_t *)address;
 
-    if (!address || memcmp(table, signature, 4) ||
-        !checksum_is_zero(table, acpi_table_length(table))) {
+    if (!address || memcmp(table, signature, 4) || !acpi_is_intact(table)) {
         return NULL;
     }
     return table;

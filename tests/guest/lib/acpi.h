@@ -12,6 +12,7 @@
 /* A table by its four letters, checksum verified; NULL when there is none. "DSDT" works as well. */
 const void *acpi_table(const char *signature);
 uint32_t acpi_table_length(const void *table);
+bool acpi_is_intact(const void *table);
 
 /* APIC ids of the processors that the MADT calls enabled; returns how many. */
 unsigned acpi_processors(uint32_t *ids, unsigned max);

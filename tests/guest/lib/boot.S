@@ -20,9 +20,15 @@
     .code32
     .globl pvh_entry
 pvh_entry:
+    movl $(cpu_areas + CPU_AREA_SIZE), %esp
+    pushfl
+    popl boot_entry + 8
     cli
     cld
-    movl $(cpu_areas + CPU_AREA_SIZE), %esp
+    movl %cr0, %eax
+    movl %eax, boot_entry
+    movl %cr4, %eax
+    movl %eax, boot_entry + 4
 
     movl $(boot_pdpt + PAGE_TABLE), boot_pml4
     movl $(boot_pd + PAGE_TABLE), %eax
@@ -140,12 +146,14 @@ boot_gdt_pointer:
 
     .bss
     .balign 4096
-    .globl boot_pdpt
+    .globl boot_pdpt, boot_entry
 boot_pml4:
     .skip 4096
 boot_pdpt:
     .skip 4096
 boot_pd:
     .skip 4 * 4096
+boot_entry: /* EntryState */
+    .skip 12
 
     .section .note.GNU-stack, "", @progbits

@@ -20,6 +20,13 @@ typedef struct StartInfo {
     uint32_t reserved;
 } StartInfo;
 
+typedef struct StartInfoModule {
+    uint64_t start;
+    uint64_t size;
+    uint64_t command_line;
+    uint64_t reserved;
+} StartInfoModule;
+
 typedef struct StartInfoRange {
     uint64_t start;
     uint64_t size;
@@ -27,6 +34,7 @@ typedef struct StartInfoRange {
     uint32_t reserved;
 } StartInfoRange;
 
+extern const EntryState boot_entry;
 static BootInfo info;
 
 void boot_info_read(uint32_t start_info)
@@ -47,6 +55,11 @@ void boot_info_read(uint32_t start_info)
         }
         memcpy(info.command_line, (const char *)s->command_line, length);
     }
+    info.module_count = s->module_count;
+    if (s->module_count) {
+        info.initrd = ((const StartInfoModule *)s->modules)->start;
+        info.initrd_size = ((const StartInfoModule *)s->modules)->size;
+    }
     if (s->version < 1) {
         return;
     }
@@ -55,6 +68,11 @@ void boot_info_read(uint32_t start_info)
         info.ranges[i] = (MemoryRange){ranges[i].start, ranges[i].size, ranges[i].type};
         info.range_count++;
     }
+}
+
+const EntryState *boot_entry_state(void)
+{
+    return &boot_entry;
 }
 
 const BootInfo *boot_info(void)

@@ -23,9 +23,21 @@ typedef struct BootInfo {
     uint32_t version;
     char command_line[4096];
     uint64_t rsdp;
+    uint32_t module_count;
+    uint64_t initrd; /* the first module */
+    uint64_t initrd_size;
     MemoryRange ranges[MEMORY_RANGES_MAX];
     unsigned range_count;
 } BootInfo;
+
+/* As boot.S found the processor; it counts on the order. */
+typedef struct EntryState {
+    uint32_t cr0;
+    uint32_t cr4;
+    uint32_t eflags;
+} EntryState;
+
+const EntryState *boot_entry_state(void);
 
 void boot_info_read(uint32_t start_info);
 const BootInfo *boot_info(void);

@@ -214,3 +214,10 @@ bool virtqueue_wait(VirtQueue *queue, uint16_t *head, uint32_t *length)
     interrupts_disable();
     return is_done;
 }
+
+void virtqueue_sleep(VirtQueue *queue, uint16_t *head, uint32_t *length)
+{
+    while (!virtqueue_get(queue, head, length)) {
+        interrupts_wait();
+    }
+}

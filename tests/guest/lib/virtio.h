@@ -163,4 +163,7 @@ bool virtqueue_get(VirtQueue *queue, uint16_t *head, uint32_t *length);
 /* Waits for one; false when patience ends. Lets interrupts in meanwhile. */
 bool virtqueue_wait(VirtQueue *queue, uint16_t *head, uint32_t *length);
 
+/* As virtqueue_wait(), but asleep: what wakes is the device's interrupt, or nothing. */
+void virtqueue_sleep(VirtQueue *queue, uint16_t *head, uint32_t *length);
+
 #endif

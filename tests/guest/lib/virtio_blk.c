@@ -59,6 +59,14 @@ void blk_kick(Blk *blk)
     virtqueue_kick(&blk->queue);
 }
 
+static void finish(Blk *blk, uint16_t head, uint32_t length)
+{
+    blk->in_flight[head]->used_length = length;
+    blk->in_flight[head]->is_done = true;
+    blk->in_flight[head] = NULL;
+    blk->in_flight_count--;
+}
+
 bool blk_wait_all(Blk *blk)
 {
     while (blk->in_flight_count) {
@@ -68,12 +76,18 @@ bool blk_wait_all(Blk *blk)
         if (!virtqueue_wait(&blk->queue, &head, &length)) {
             return false;
         }
-        blk->in_flight[head]->used_length = length;
-        blk->in_flight[head]->is_done = true;
-        blk->in_flight[head] = NULL;
-        blk->in_flight_count--;
+        finish(blk, head, length);
     }
     return true;
+}
+
+void blk_sleep(Blk *blk)
+{
+    uint32_t length;
+    uint16_t head;
+
+    virtqueue_sleep(&blk->queue, &head, &length);
+    finish(blk, head, length);
 }
 
 uint8_t blk_do(Blk *blk, uint32_t type, uint64_t sector, void *data, uint32_t length)
