@@ -14,6 +14,7 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 
 /* KVM allows thousands; a machine has two, and one more per hot-plugged module. */
 #define MAX_BLOCKS 64
@@ -239,6 +240,17 @@ static bool can_map_over(const RamBackend *backend)
 static bool map_over(void *hva, uint64_t len, int fd, uint64_t offset, const char *name,
                      GError **error)
 {
+    struct stat st;
+
+    /* A page of a mapping that the file does not have would be a SIGBUS later. */
+    if (fstat(fd, &st) < 0) {
+        return fail_errno(error, errno, "%s", name);
+    }
+    if (!range_fits(offset, len, (uint64_t)st.st_size)) {
+        return fail(error, VMM_ERROR_WIRE, "%s: ends at %jd, %" PRIu64 " bytes early", name,
+                    (intmax_t)st.st_size, offset + len - (uint64_t)st.st_size);
+    }
+
     void *at = mmap(hva, len, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_FIXED | MAP_NORESERVE, fd,
                     (off_t)offset);
 

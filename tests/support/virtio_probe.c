@@ -5,10 +5,17 @@
 #include "migration/vmstate.h"
 #include "util/bytes.h"
 
-static void probe_chain_free(void *opaque)
+typedef struct ProbeRequest {
+    VirtChain chain;
+    VirtQueue *q;
+} ProbeRequest;
+
+static void probe_request_free(void *opaque)
 {
-    virt_chain_clear(opaque);
-    g_free(opaque);
+    ProbeRequest *request = opaque;
+
+    virt_chain_clear(&request->chain);
+    g_free(request);
 }
 
 static void probe_echo(VirtQueue *q, const VirtChain *chain)
@@ -33,30 +40,33 @@ static bool probe_handle_queue(VirtioDevice *dev, VirtQueue *q)
 
     probe->runs++;
     for (;;) {
-        VirtChain *chain = g_new0(VirtChain, 1);
+        ProbeRequest *request = g_new0(ProbeRequest, 1);
 
-        if (!virtq_pop(q, chain)) {
-            probe_chain_free(chain);
+        request->q = q;
+        if (!virtq_pop(q, &request->chain)) {
+            probe_request_free(request);
             return true;
         }
         if (probe->hold) {
-            g_ptr_array_add(probe->held, chain);
+            g_ptr_array_add(probe->held, request);
             continue;
         }
-        probe_echo(q, chain);
-        probe_chain_free(chain);
+        probe_echo(q, &request->chain);
+        probe_request_free(request);
     }
 }
 
 void virtio_probe_release(VirtioProbe *probe)
 {
     while (probe->held->len > 0) {
-        VirtChain *chain = g_ptr_array_index(probe->held, probe->held->len - 1);
+        ProbeRequest *request = g_ptr_array_index(probe->held, probe->held->len - 1);
 
-        probe_echo(&probe->base.queue[0], chain);
+        probe_echo(request->q, &request->chain);
         g_ptr_array_set_size(probe->held, (gint)probe->held->len - 1);
     }
-    virtq_notify(&probe->base.queue[0]);
+    for (unsigned i = 0; i < probe->base.num_queues; i++) {
+        virtq_notify(&probe->base.queue[i]);
+    }
 }
 
 static bool probe_check_features(const VirtioDevice *dev, uint64_t features)
@@ -149,6 +159,6 @@ VirtioProbe *virtio_probe_new(GuestMemory *mem, const VirtioHost *host, Loop *lo
 
     virtio_set_config(&probe->base, probe->config, sizeof(probe->config));
     probe->base.wants_loop = true;
-    probe->held = g_ptr_array_new_with_free_func(probe_chain_free);
+    probe->held = g_ptr_array_new_with_free_func(probe_request_free);
     return probe;
 }

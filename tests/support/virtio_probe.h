@@ -20,7 +20,7 @@ typedef struct VirtioProbe {
 
     /* serving thread; tests look after a drain or without a loop */
     bool hold;
-    GPtrArray *held; /* VirtChain, given back by drain or probe_release */
+    GPtrArray *held; /* requests, given back by drain or probe_release */
     unsigned activations;
     unsigned deactivations;
     unsigned runs;
