@@ -3,6 +3,7 @@
 #include "machine/daemonize.h"
 #include "machine/help.h"
 #include "machine/options.h"
+#include "machine/qtest.h"
 #include "machine/signals.h"
 #include "machine/vm.h"
 #include "util/fd.h"
@@ -27,6 +28,15 @@ static bool open_log(const VmConfig *config, GError **error)
     return fd >= 0;
 }
 
+static bool listen_to_test(Vm *vm, Qtest **ret_qtest, GError **error)
+{
+    if (!vm->config->qtest) {
+        return true;
+    }
+    *ret_qtest = qtest_new(vm, vm->config->qtest, error);
+    return *ret_qtest != NULL;
+}
+
 static bool start(Vm *vm, GError **error)
 {
     if (vm->config->start_paused) {
@@ -42,6 +52,7 @@ static bool run_vm(const VmConfig *config, Daemon *daemon, int *ret_status, GErr
     g_autoptr(Loop) loop = loop_new("main");
     VmEventSink events = {0};
     g_autoptr(Vm) vm = NULL;
+    g_autoptr(Qtest) qtest = NULL;
     Signals signals;
     bool ok;
 
@@ -49,7 +60,8 @@ static bool run_vm(const VmConfig *config, Daemon *daemon, int *ret_status, GErr
         return false;
     }
     vm = vm_new(config, loop, &events, error);
-    ok = vm && vm_boot(vm, error) && start(vm, error) && daemon_ready(daemon, error);
+    ok = vm && vm_boot(vm, error) && listen_to_test(vm, &qtest, error) && start(vm, error) &&
+         daemon_ready(daemon, error);
     if (ok) {
         signals_watch(&signals, vm);
         loop_run(loop);

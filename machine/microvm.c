@@ -106,13 +106,18 @@ static bool add_ioapic(Vm *vm, GError **error)
                    vm->machine->ioapic, error);
 }
 
+static IrqLine wire(Vm *vm, unsigned pin)
+{
+    return vm_wire(vm, ioapic_line(vm->machine->ioapic, pin), pin);
+}
+
 static bool add_serial(Vm *vm, GError **error)
 {
     const GPtrArray *serials = vm->config->serials;
     IsaSerialConfig config = {
         .ports = vm->ports,
         .port = ISA_SERIAL_COM1_PORT,
-        .irq = ioapic_line(vm->machine->ioapic, ISA_SERIAL_COM1_IRQ),
+        .irq = wire(vm, ISA_SERIAL_COM1_IRQ),
         .loop = vm->loop,
     };
     const char *chardev;
@@ -154,7 +159,7 @@ static bool add_ged(Vm *vm, GError **error)
     const GedConfig config = {
         .mmio = vm->mmio,
         .base = MICROVM_GED,
-        .irq = ioapic_line(vm->machine->ioapic, MICROVM_GSI_GED),
+        .irq = wire(vm, MICROVM_GSI_GED),
         .s5_sleep_type = S5_SLEEP_TYPE,
         .reset_value = RESET_VALUE,
         .power_off = {guest_power_off, vm},
@@ -178,8 +183,8 @@ static bool add_rtc(Vm *vm, GError **error)
     uint64_t size = vm->config->memory.size;
     CmosConfig config = {
         .ports = vm->ports,
-        .irq = ioapic_line(vm->machine->ioapic, CMOS_IRQ),
-        .loop = vm->loop,
+        .irq = wire(vm, CMOS_IRQ),
+        .clock = vm->clock,
         .ram_below_4g = MIN(size, ram_layout.low_end),
         .ram_above_4g = size - MIN(size, ram_layout.low_end),
     };
@@ -194,7 +199,7 @@ static bool add_i8042(Vm *vm, GError **error)
 {
     const I8042Config config = {
         .ports = vm->ports,
-        .irq = ioapic_line(vm->machine->ioapic, I8042_IRQ),
+        .irq = wire(vm, I8042_IRQ),
         .reset = {guest_reset, vm},
     };
 
@@ -210,7 +215,7 @@ static bool add_virtio(Vm *vm, VirtioDevice *dev, GError **error)
         .base = MICROVM_VIRTIO_BASE + slots->len * MICROVM_VIRTIO_SIZE,
         .gsi = microvm_virtio_gsi(slots->len),
     };
-    const IrqLine irq = ioapic_line(vm->machine->ioapic, slot.gsi);
+    const IrqLine irq = wire(vm, slot.gsi);
     g_autofree char *id = g_strdup_printf("virtio-mmio.%u", slots->len);
     Device *transport = virtio_mmio_new(id, dev, &irq);
 
@@ -384,6 +389,10 @@ static bool microvm_load(Vm *vm, VcpuEntry *ret_entry, GError **error)
         .rsdp = has_acpi(vm) ? BOOT_FIRMWARE : 0,
     };
 
+    if (!kernel.kernel && vm->config->accel == ACCEL_QTEST) {
+        *ret_entry = (VcpuEntry){.mode = VCPU_ENTRY_REAL};
+        return true;
+    }
     if (!kernel.kernel) {
         return fail(error, VMM_ERROR_CONFIG, "machine microvm has no firmware: it needs -kernel");
     }

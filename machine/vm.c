@@ -121,6 +121,8 @@ Vm *vm_new(const VmConfig *config, Loop *loop, const VmEventSink *events, GError
     vm->devices = g_ptr_array_new_with_free_func((GDestroyNotify)device_free);
     vm->mmio = bus_new("mmio");
     vm->ports = bus_new("port");
+    vm->clock = guest_clock_new(loop);
+    vm->tapped = g_ptr_array_new_with_free_func(g_free);
     vm->state = config->incoming.uri ? RUN_STATE_INMIGRATE : RUN_STATE_PRELAUNCH;
     mutex_init(&vm->request_lock);
     if (!vm_build(vm, error)) {
@@ -143,6 +145,8 @@ void vm_free(Vm *vm)
     vm->machine_ops->free(vm->machine);
     backends_free(vm->backends);
     cpu_model_free(vm->cpu_model);
+    guest_clock_free(vm->clock);
+    g_ptr_array_unref(vm->tapped);
     bus_free(vm->mmio);
     bus_free(vm->ports);
     guest_mem_free(vm->memory);
@@ -254,6 +258,7 @@ bool vm_cont(Vm *vm, GError **error)
     }
     set_state(vm, RUN_STATE_RUNNING);
     event_raise(vm->events, "RESUME", NULL);
+    guest_clock_start(vm->clock);
     resume_devices(vm);
     vcpus_resume(vm->vcpus);
     return true;
@@ -264,6 +269,7 @@ bool vm_stop(Vm *vm, RunState state, GError **error)
     bool was_running = run_state_is_running(vm->state);
 
     vcpus_pause(vm->vcpus);
+    guest_clock_stop(vm->clock);
 
     bool ok = drain_devices(vm, error);
 

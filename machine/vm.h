@@ -17,6 +17,7 @@
 
 #include "devices/bus.h"
 #include "devices/device.h"
+#include "devices/irqline.h"
 #include "devices/registry.h"
 #include "hypervisor/cpu_model.h"
 #include "hypervisor/hypervisor.h"
@@ -25,11 +26,18 @@
 #include "machine/backends.h"
 #include "machine/config.h"
 #include "machine/runstate.h"
+#include "util/clock.h"
 #include "util/event.h"
 #include "util/loop.h"
 
 typedef struct Vm Vm;
 typedef struct Machine Machine;
+
+/* Somebody who wants to see every change of an interrupt wire (qtest). */
+typedef struct IrqTap {
+    void (*seen)(void *opaque, unsigned line, bool high);
+    void *opaque;
+} IrqTap;
 
 /* A machine model: the address map and the devices that are always there. */
 typedef struct MachineOps {
@@ -86,6 +94,7 @@ struct Vm {
     const MachineOps *machine_ops;
     Loop *loop;
     const VmEventSink *events;
+    GuestClock *clock; /* runs while the VM does */
     Hypervisor *hypervisor;
     CpuModel *cpu_model;
     GuestMemory *memory;
@@ -93,11 +102,13 @@ struct Vm {
     Bus *ports;
     Backends *backends;
     Vcpus *vcpus;
-    Machine *machine; /* the model's own */
+    Machine *machine;  /* the model's own */
+    GPtrArray *tapped; /* wires that tell irq_tap */
     VirtioHost virtio_host;
     DeviceContext device_context;
 
     /* main loop only */
+    IrqTap irq_tap;
     GPtrArray *devices; /* of Device, owned, in the order they were built */
     RunState state;
     bool drained;
@@ -144,6 +155,12 @@ void vm_quit(Vm *vm, bool from_guest, const char *reason, int exit_status);
 
 /* Any thread.  The vCPUs stop at once and the main loop acts on it soon. */
 void vm_request(Vm *vm, const VmRequest *request);
+
+/*
+ * For machine models: the wire itself, or with -accel qtest one that also tells irq_tap.  line is
+ * the number that the tap is told.
+ */
+IrqLine vm_wire(Vm *vm, IrqLine wire, unsigned line);
 
 /* Fills device_context and virtio_host, through which devices reach their VM; vm_devices.c. */
 void vm_lend_to_devices(Vm *vm);

@@ -113,6 +113,37 @@ static void request_ioeventfd(void *opaque, VirtioDevice *dev, unsigned queue, i
     loop_post(vm->loop, register_doorbell, request);
 }
 
+typedef struct TappedWire {
+    Vm *vm;
+    IrqLine wire;
+    bool high;
+} TappedWire;
+
+static void set_tapped(void *opaque, unsigned pin, bool high)
+{
+    TappedWire *tapped = opaque;
+    const IrqTap *tap = &tapped->vm->irq_tap;
+
+    if (tap->seen && high != tapped->high) {
+        tap->seen(tap->opaque, pin, high);
+    }
+    tapped->high = high;
+    irq_set(&tapped->wire, high);
+}
+
+IrqLine vm_wire(Vm *vm, IrqLine wire, unsigned line)
+{
+    TappedWire *tapped;
+
+    if (vm->config->accel != ACCEL_QTEST) {
+        return wire;
+    }
+    tapped = g_new0(TappedWire, 1);
+    *tapped = (TappedWire){.vm = vm, .wire = wire};
+    g_ptr_array_add(vm->tapped, tapped);
+    return (IrqLine){.set = set_tapped, .opaque = tapped, .pin = line};
+}
+
 void vm_lend_to_devices(Vm *vm)
 {
     vm->virtio_host = (VirtioHost){.opaque = vm, .serving_loop = serving_loop};

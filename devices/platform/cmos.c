@@ -7,9 +7,9 @@
 #include "devices/platform/cmos.h"
 
 #include "migration/vmstate.h"
+#include "util/clock.h"
 #include "util/error.h"
 #include "util/lock.h"
-#include "util/loop.h"
 
 #include <inttypes.h>
 #include <time.h>
@@ -59,7 +59,7 @@ typedef struct Cmos {
 
     /* fixed after creation */
     CmosConfig config;
-    LoopTimer *timer;
+    GuestTimer *timer;
     bool mapped;
 
     Mutex lock;
@@ -277,9 +277,9 @@ static void cmos_rearm_locked(Cmos *s) REQUIRES(s->lock)
         wait = cmos_next_event_locked(s);
     }
     if (wait >= 0) {
-        loop_timer_arm(s->timer, loop_now_ns() + wait);
+        guest_timer_arm(s->timer, guest_clock_now_ns(s->config.clock) + wait);
     } else {
-        loop_timer_disarm(s->timer);
+        guest_timer_disarm(s->timer);
     }
 }
 
@@ -430,7 +430,7 @@ static bool cmos_realize(Device *dev, GError **error)
 {
     Cmos *s = (Cmos *)dev;
 
-    s->timer = loop_timer_new(s->config.loop, cmos_timer, s);
+    s->timer = guest_timer_new(s->config.clock, cmos_timer, s);
     s->mapped = bus_map(s->config.ports, CMOS_PORT, CMOS_PORTS, dev->id, &cmos_bus_ops, s, error);
     return s->mapped;
 }
@@ -506,7 +506,7 @@ static void cmos_finalize(Device *dev)
     if (s->mapped) {
         bus_unmap(s->config.ports, CMOS_PORT);
     }
-    loop_timer_free(s->timer);
+    guest_timer_free(s->timer);
     mutex_fini(&s->lock);
 }
 

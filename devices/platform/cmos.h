@@ -19,7 +19,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-typedef struct Loop Loop;
+typedef struct GuestClock GuestClock;
 
 #define CMOS_PORT    0x70
 #define CMOS_PORTS   2
@@ -29,7 +29,7 @@ typedef struct Loop Loop;
 typedef struct CmosConfig {
     Bus *ports;
     IrqLine irq;
-    Loop *loop;
+    GuestClock *clock;     /* for its timer */
     uint64_t ram_below_4g; /* bytes, for firmware that asks here */
     uint64_t ram_above_4g;
     int64_t offset_s; /* of the guest's clock from UTC at power-on */

@@ -4,6 +4,7 @@
 #include "tests/support/device_state.h"
 #include "tests/support/requests.h"
 #include "util/bytes.h"
+#include "util/clock.h"
 #include "util/loop.h"
 
 #define NS INT64_C(1000000000)
@@ -11,6 +12,7 @@
 #define LEAP_DAY INT64_C(1709212455)
 
 static Loop *loop;
+static GuestClock *guest_clock;
 static Bus *bus;
 static Device *dev;
 static IrqCount irq;
@@ -27,7 +29,7 @@ static Device *make(int64_t offset_s)
     const CmosConfig config = {
         .ports = bus,
         .irq = irq_counter(&irq),
-        .loop = loop,
+        .clock = guest_clock,
         .ram_below_4g = 3 * GIB,
         .ram_above_4g = 5 * GIB,
         .offset_s = offset_s,
@@ -40,6 +42,8 @@ static Device *make(int64_t offset_s)
 static void setup(void)
 {
     loop = loop_new("test");
+    guest_clock = guest_clock_new(loop);
+    guest_clock_start(guest_clock);
     bus = bus_new("port");
     host_ns = LEAP_DAY * NS;
     dev = make(0);
@@ -51,6 +55,7 @@ static void teardown(void)
 {
     device_free(dev);
     bus_free(bus);
+    guest_clock_free(guest_clock);
     loop_free(loop);
 }
 
