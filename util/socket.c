@@ -387,10 +387,10 @@ typedef union FdMessage {
 ssize_t socket_send_fds(int fd, const void *data, size_t len, const int *fds, size_t n_fds)
 {
     FdMessage control = {.space = {0}};
-    /* sendmsg does not write through iov_base; its type cannot say so */
-    struct iovec iov = {.iov_base = (void *)(uintptr_t)data, .iov_len = len};
+    struct iovec iov = {.iov_len = len};
     struct msghdr msg = {.msg_iov = &iov, .msg_iovlen = 1};
 
+    memcpy(&iov.iov_base, &data, sizeof(data)); /* not written through; its type cannot say so */
     if (n_fds > SOCKET_MAX_FDS) {
         errno = EINVAL;
         return -1;

@@ -11,6 +11,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
 #include <termios.h>
@@ -25,6 +26,30 @@ struct Terminal {
     pid_t guard;
 };
 
+/* Where a line of /proc/self/maps has got to: "start-end ...". */
+typedef struct MapsLine {
+    uintptr_t range[2];
+    unsigned field;
+} MapsLine;
+
+static void guard_read_maps(MapsLine *line, char c)
+{
+    if (c == '\n') {
+        void *start;
+
+        memcpy(&start, &line->range[0], sizeof(start)); /* only the kernel looks at it */
+        if (line->range[1] - line->range[0] >= LARGE_MAPPING) {
+            madvise(start, line->range[1] - line->range[0], MADV_DONTNEED);
+        }
+        *line = (MapsLine){.field = 0};
+    } else if (line->field < G_N_ELEMENTS(line->range) && g_ascii_isxdigit(c)) {
+        line->range[line->field] =
+            line->range[line->field] << 4 | (uintptr_t)g_ascii_xdigit_value(c);
+    } else {
+        line->field++;
+    }
+}
+
 /*
  * The guard's copy of our memory would make us copy every page that we or the guest write: it lets
  * go of what is large.  No allocation here.
@@ -32,25 +57,13 @@ struct Terminal {
 static void guard_forget_memory(void)
 {
     auto_fd int maps = open("/proc/self/maps", O_RDONLY | O_CLOEXEC);
-    uintptr_t range[2] = {0, 0};
-    unsigned field = 0; /* of the line: start, end, the rest */
+    MapsLine line = {.field = 0};
     char text[1024];
     ssize_t n;
 
     while ((n = read(maps, text, sizeof(text))) > 0) {
         for (ssize_t i = 0; i < n; i++) {
-            if (text[i] == '\n') {
-                if (range[1] - range[0] >= LARGE_MAPPING) {
-                    /* no pointer: only the kernel looks at it */
-                    madvise((void *)range[0], range[1] - range[0], MADV_DONTNEED);
-                }
-                range[0] = range[1] = 0;
-                field = 0;
-            } else if (field < G_N_ELEMENTS(range) && g_ascii_isxdigit(text[i])) {
-                range[field] = range[field] << 4 | (uintptr_t)g_ascii_xdigit_value(text[i]);
-            } else {
-                field++;
-            }
+            guard_read_maps(&line, text[i]);
         }
     }
 }

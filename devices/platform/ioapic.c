@@ -306,6 +306,7 @@ static void ioapic_clear_locked(Ioapic *s) REQUIRES(s->lock)
     s->apic_id = s->reset_id;
     for (unsigned pin = 0; pin < IOAPIC_MAX_PINS; pin++) {
         s->table[pin] = ENTRY_MASKED;
+        s->high[pin] = s->high[pin] && pin < s->n_pins; /* a failed load leaves anything */
     }
 }
 

@@ -10,9 +10,12 @@
  *     guest <- RBR --- FIFO of 16 <------------------------------------- chardev
  *
  * The out buffer is the line, not the FIFO: what is in it counts as sent.  It makes one write to
- * the host out of a line of text.  When the back end takes nothing more, it fills up; then the
- * transmitter is no longer empty (LSR.THRE) until the back end moves on, and reading LSR waits for
- * that for a millisecond so that a polling guest does not burn its CPU or give up too soon.
+ * the host out of a line of text: a write for each character costs a vCPU 2 to 4 us instead of 0.1,
+ * a tenth of a second in a kernel's boot.
+ *
+ * When the back end takes nothing more, the buffer fills up; then the transmitter is no longer
+ * empty (LSR.THRE) until the back end moves on, and reading LSR waits for that for a millisecond so
+ * that a polling guest does not burn its CPU or give up too soon.
  *
  * Characters arrive in bursts with nothing in between, so a FIFO below its trigger level reports
  * its time-out at once.

@@ -444,7 +444,7 @@ START_TEST(pty_drops_output_until_somebody_opens_it)
         ck_assert_uint_eq(chardev_write(chr, "a\nb", 3), 3);
         check_read(terminal, "a\nb");
         ck_assert_int_eq(write(terminal, "k\r", 2), 2);
-        WAIT_FOR(front.input->len == 2 * i);
+        WAIT_FOR(front.input->len == (size_t)2 * i);
         fd_close(&terminal);
         WAIT_FOR(front.closed == i);
     }
