@@ -34,6 +34,8 @@ typedef struct VcpuSlot {
     bool parked;
     bool gave_up; /* reported a failure or a shutdown: not to run before a reset */
     Errand *errand;
+
+    GError *start_error; /* vCPU thread only, after its end the main thread's */
 } VcpuSlot;
 
 struct Vcpus {
@@ -79,15 +81,31 @@ static void set_immediate_exit(Vcpu *vcpu, uint8_t value)
     __atomic_store_n(&vcpu->run->immediate_exit, value, __ATOMIC_SEQ_CST);
 }
 
+/*
+ * Wakes those who wait, without the lock: a thread that is woken onto this processor would run
+ * against the lock at once, and cost two more switches.
+ */
+static void wake_locked(Vcpus *vcpus, Cond *cond) REQUIRES(vcpus->lock)
+{
+    mutex_unlock(&vcpus->lock);
+    cond_broadcast(cond);
+    mutex_lock(&vcpus->lock);
+}
+
 static void run_errand_locked(Vcpus *vcpus, VcpuSlot *slot) REQUIRES(vcpus->lock)
 {
     Errand *errand = slot->errand;
 
     mutex_unlock(&vcpus->lock);
-    errand->ok = errand->fn(&slot->vcpu, errand->opaque, &errand->error);
+    if (slot->start_error) {
+        errand->ok = false;
+        errand->error = g_steal_pointer(&slot->start_error);
+    } else {
+        errand->ok = errand->fn(&slot->vcpu, errand->opaque, &errand->error);
+    }
     mutex_lock(&vcpus->lock);
     slot->errand = NULL;
-    cond_broadcast(&vcpus->parked);
+    wake_locked(vcpus, &vcpus->parked);
 }
 
 /* Sleeps until the vCPU may run (true) or must end (false); does errands meanwhile. */
@@ -96,7 +114,7 @@ static bool vcpu_park(Vcpus *vcpus, VcpuSlot *slot)
     mutex_lock(&vcpus->lock);
     slot->parked = true;
     vcpus->num_parked++;
-    cond_broadcast(&vcpus->parked);
+    wake_locked(vcpus, &vcpus->parked);
     while (!vcpus->ending && (atomic_load(&vcpus->pausing) || slot->gave_up)) {
         if (slot->errand) {
             run_errand_locked(vcpus, slot);
@@ -153,6 +171,9 @@ static void *vcpu_thread(void *opaque)
     snprintf(name, sizeof(name), "vcpu%u", vcpu->index);
     prctl(PR_SET_NAME, name);
     atomic_store(&vcpu->thread_id, (int)syscall(SYS_gettid));
+    if (vcpu->group->hooks->started) {
+        vcpu->group->hooks->started(vcpu->group->opaque, vcpu, &slot->start_error);
+    }
     while (vcpu_park(vcpu->group, slot)) {
         vcpu_run_until_stop(vcpu->group, slot);
     }
@@ -238,8 +259,8 @@ void vcpus_resume(Vcpus *vcpus)
 {
     mutex_lock(&vcpus->lock);
     atomic_store(&vcpus->pausing, false);
-    cond_broadcast(&vcpus->wake);
     mutex_unlock(&vcpus->lock);
+    cond_broadcast(&vcpus->wake);
 }
 
 void vcpus_revive(Vcpus *vcpus)
@@ -261,7 +282,7 @@ static bool run_errands(Vcpus *vcpus, unsigned first, unsigned count, Errand *er
     for (unsigned i = 0; i < count; i++) {
         vcpus->slots[first + i].errand = &errands[i];
     }
-    cond_broadcast(&vcpus->wake);
+    wake_locked(vcpus, &vcpus->wake);
     for (unsigned i = 0; i < count; i++) {
         while (vcpus->slots[first + i].errand) {
             cond_wait(&vcpus->parked, &vcpus->lock);
@@ -326,6 +347,7 @@ void vcpus_free(Vcpus *vcpus)
         if (slot->has_thread) {
             pthread_join(slot->thread, NULL);
         }
+        g_clear_error(&slot->start_error);
         if (slot->vcpu.hypervisor) {
             vcpus->hypervisor->ops->free_vcpu(&slot->vcpu);
         }

@@ -30,6 +30,11 @@ typedef enum {
 
 /* What exits turn into.  All members are called on vCPU threads, several at a time. */
 typedef struct VcpuHooks {
+    /*
+     * Optional: the first thing that each vCPU's thread does, while the main thread goes on
+     * building.  An error in it comes out of the first vcpus_each or vcpu_call.
+     */
+    bool (*started)(void *opaque, Vcpu *vcpu, GError **error);
     uint64_t (*read)(void *opaque, VcpuSpace space, uint64_t address, unsigned size);
     void (*write)(void *opaque, VcpuSpace space, uint64_t address, unsigned size, uint64_t value);
     /* The guest acknowledged a level interrupt that is routed to an IOAPIC pin. */

@@ -10,6 +10,7 @@
 #include "util/log.h"
 
 #include <fcntl.h>
+#include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -79,6 +80,8 @@ int main(int argc, char **argv)
     Daemon daemon = DAEMON_NONE;
     int status = EXIT_FAILURE;
 
+    /* An arena of its own costs each thread 70 us before its first allocation, and memory after. */
+    mallopt(M_ARENA_MAX, 1);
     if (!options_parse(argc, argv, config, &outcome, &error)) {
         fprintf(stderr, "stencil: %s\n", error->message);
         return EXIT_FAILURE;

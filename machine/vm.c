@@ -185,6 +185,13 @@ static void set_state(Vm *vm, RunState state)
     vm->state = state;
 }
 
+bool vm_vcpu_started(void *opaque, Vcpu *vcpu, GError **error)
+{
+    const Vm *vm = opaque;
+
+    return !vm->cpu_model || vcpu_arch_init(vcpu, vm->cpu_model, error);
+}
+
 typedef struct StartCpu {
     Vm *vm;
     const VcpuEntry *entry;
@@ -202,7 +209,7 @@ static bool start_cpu(Vcpu *vcpu, void *opaque, GError **error)
     if (start->vm->ever_reset) {
         return vcpu_arch_reset(vcpu, model, entry, error);
     }
-    return vcpu_arch_init(vcpu, model, error) && vcpu_arch_enter(vcpu, entry, error);
+    return vcpu_arch_enter(vcpu, entry, error);
 }
 
 bool vm_boot(Vm *vm, GError **error)

@@ -168,4 +168,7 @@ void vm_lend_to_devices(Vm *vm);
 /* What vCPU exits turn into; vm_exit.c. */
 extern const VcpuHooks vm_vcpu_hooks;
 
+/* The hook for a vCPU thread's start: gives the vCPU its model. */
+bool vm_vcpu_started(void *opaque, Vcpu *vcpu, GError **error);
+
 #endif

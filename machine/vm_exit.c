@@ -76,6 +76,7 @@ static void exit_failed(void *opaque, Vcpu *vcpu, const char *why)
 }
 
 const VcpuHooks vm_vcpu_hooks = {
+    .started = vm_vcpu_started,
     .read = exit_read,
     .write = exit_write,
     .eoi = exit_eoi,

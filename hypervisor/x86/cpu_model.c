@@ -5,8 +5,8 @@
  *     KVM_GET_SUPPORTED_CPUID -> (named set: only its features) -> + and - features -> what a
  *     template cannot carry is taken away -> topology -> per-vCPU leaves
  *
- * Asking KVM costs a third of the time to the first guest instruction, so that part runs on a
- * thread of its own while the VM is being created; cpu_model_apply waits for it.
+ * Asking KVM costs a third of the time to the first guest instruction, so the table is made by the
+ * first vCPU that it is applied to, on its thread, while the main thread builds devices.
  */
 #include "hypervisor/x86/cpu_model.h"
 
@@ -43,9 +43,9 @@ struct CpuModel {
     GArray *switches; /* of CpuFeatureSwitch */
     bool pmu;
 
-    /* written by the thread, read after it was joined (once, under lock) */
     Mutex lock;
-    GThread *thread;
+    /* written once, under lock, and fixed from then on */
+    bool prepared;
     GError *error;
     CpuidTable *table;
 };
@@ -318,10 +318,8 @@ static void set_deadline_timer(CpuModel *model)
     }
 }
 
-static void *cpu_model_thread(void *opaque)
+static void make_table(CpuModel *model)
 {
-    CpuModel *model = opaque;
-
     if (get_supported(model, &model->error)) {
         set_deadline_timer(model);
         if (apply_switches(model, &model->error)) {
@@ -329,7 +327,6 @@ static void *cpu_model_thread(void *opaque)
             set_topology_leaves(model);
         }
     }
-    return NULL;
 }
 
 CpuModel *cpu_model_new(Hypervisor *hypervisor, const CpuModelConfig *config, GError **error)
@@ -355,16 +352,15 @@ CpuModel *cpu_model_new(Hypervisor *hypervisor, const CpuModelConfig *config, GE
         g_array_append_val(model->switches, s);
     }
     mutex_init(&model->lock);
-    model->thread = g_thread_new("cpuid", cpu_model_thread, model);
     return model;
 }
 
-static void cpu_model_wait(CpuModel *model)
+static void cpu_model_prepare(CpuModel *model)
 {
     mutex_lock(&model->lock);
-    if (model->thread) {
-        g_thread_join(model->thread);
-        model->thread = NULL;
+    if (!model->prepared) {
+        make_table(model);
+        model->prepared = true;
     }
     mutex_unlock(&model->lock);
 }
@@ -374,7 +370,6 @@ void cpu_model_free(CpuModel *model)
     if (!model) {
         return;
     }
-    cpu_model_wait(model);
     g_array_unref(model->switches);
     g_clear_error(&model->error);
     mutex_fini(&model->lock);
@@ -407,7 +402,7 @@ static void set_own_leaves(const CpuModel *model, unsigned index, CpuidTable *ta
 
 bool cpu_model_apply(CpuModel *model, const Vcpu *vcpu, GError **error)
 {
-    cpu_model_wait(model);
+    cpu_model_prepare(model);
     if (model->error) {
         g_propagate_error(error, g_error_copy(model->error));
         return false;
@@ -424,7 +419,7 @@ bool cpu_model_apply(CpuModel *model, const Vcpu *vcpu, GError **error)
 
 const struct kvm_cpuid_entry2 *cpu_model_entries(CpuModel *model, size_t *ret_count)
 {
-    cpu_model_wait(model);
+    cpu_model_prepare(model);
     *ret_count = model->table->nent;
     return model->table->entries;
 }

@@ -240,6 +240,28 @@ START_TEST(errands_run_on_every_vcpu_and_name_the_one_that_failed)
 }
 END_TEST
 
+static bool start_badly(void *opaque, Vcpu *vcpu, GError **error)
+{
+    (void)opaque;
+    return vcpu->index != 1 || fail(error, VMM_ERROR_HOST, "cannot start");
+}
+
+START_TEST(failed_start_of_a_thread_comes_out_of_its_first_errand_only)
+{
+    static const VcpuHooks bad_start = {.started = start_badly};
+    g_autoptr(Hypervisor) hv = fake_hypervisor_new();
+    g_autoptr(Vcpus) vcpus = vcpus_new(hv, CPUS, &bad_start, NULL, NULL);
+    g_autoptr(GError) error = NULL;
+    atomic_uint count = 0;
+
+    ck_assert(vcpu_call(vcpus_get(vcpus, 0), count_errand, &count, NULL));
+    ck_assert(!vcpu_call(vcpus_get(vcpus, 1), count_errand, &count, &error));
+    ck_assert_str_eq(error->message, "vCPU 1: cannot start");
+    ck_assert(vcpu_call(vcpus_get(vcpus, 1), count_errand, &count, NULL));
+    ck_assert_uint_eq(count, 2);
+}
+END_TEST
+
 /* A vCPU that writes for ever, so that a pause meets it in every place. */
 START_TEST(pause_and_resume_never_lose_a_vcpu_under_load)
 {
@@ -287,6 +309,7 @@ int main(void)
     tcase_add_test(tc, failing_run_call_and_unknown_exit_are_failures);
     tcase_add_test(tc, triple_fault_is_a_shutdown_and_parks_the_vcpu);
     tcase_add_test(tc, errands_run_on_every_vcpu_and_name_the_one_that_failed);
+    tcase_add_test(tc, failed_start_of_a_thread_comes_out_of_its_first_errand_only);
     tcase_add_test(tc, pause_and_resume_never_lose_a_vcpu_under_load);
     return suite_run("vcpu", tc);
 }
