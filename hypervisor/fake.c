@@ -66,10 +66,10 @@ static bool fake_set_memory_slot(Hypervisor *hv, const MemorySlot *slot, GError 
     return true;
 }
 
-static bool fake_get_dirty_log(Hypervisor *hv, unsigned slot, uint64_t *bitmap, GError **error)
+static bool fake_get_dirty_log(Hypervisor *hv, unsigned slot, void *ret_bitmap, GError **error)
 {
     (void)hv;
-    (void)bitmap;
+    (void)ret_bitmap;
     return fail(error, VMM_ERROR_HOST, "memory slot %u: the fake keeps no dirty log", slot);
 }
 

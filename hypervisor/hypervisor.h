@@ -60,8 +60,8 @@ typedef struct HypervisorOps {
 
     /* main thread */
     bool (*set_memory_slot)(Hypervisor *hv, const MemorySlot *slot, GError **error);
-    /* bitmap: one bit per 4 KiB page, (size / 4096 / 64, rounded up) words */
-    bool (*get_dirty_log)(Hypervisor *hv, unsigned slot, uint64_t *bitmap, GError **error);
+    /* ret_bitmap: one bit per 4 KiB page, in (size / 4096 / 64, rounded up) uint64_t */
+    bool (*get_dirty_log)(Hypervisor *hv, unsigned slot, void *ret_bitmap, GError **error);
     bool (*create_vcpu)(Hypervisor *hv, unsigned index, Vcpu *vcpu, GError **error);
     void (*free_vcpu)(Vcpu *vcpu); /* also after a create_vcpu that failed half way */
 

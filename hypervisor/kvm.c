@@ -123,9 +123,9 @@ static bool kvm_set_memory_slot(Hypervisor *hv, const MemorySlot *slot, GError *
     return true;
 }
 
-static bool kvm_get_dirty_log(Hypervisor *hv, unsigned slot, uint64_t *bitmap, GError **error)
+static bool kvm_get_dirty_log(Hypervisor *hv, unsigned slot, void *ret_bitmap, GError **error)
 {
-    struct kvm_dirty_log log = {.slot = slot, .dirty_bitmap = bitmap};
+    struct kvm_dirty_log log = {.slot = slot, .dirty_bitmap = ret_bitmap};
     int result = kvm_ioctl(kvm_of(hv)->vm_fd, KVM_GET_DIRTY_LOG, &log);
 
     return result >= 0 || fail_errno(error, -result, "dirty log of memory slot %u", slot);

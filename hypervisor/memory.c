@@ -237,50 +237,47 @@ static bool can_map_over(const RamBackend *backend)
     return backend->fd < 0 && !backend->shared && !backend->rom && backend->page_size == PAGE_BYTES;
 }
 
-static bool map_over(void *hva, uint64_t len, int fd, uint64_t offset, const char *name,
+/* The part of file that is skip bytes in and at most len long, into hva. */
+static bool read_part(const FilePart *file, uint64_t skip, uint64_t len, uint8_t *hva,
+                      GError **error)
+{
+    return fd_pread_all(file->fd, file->name, hva + skip, len, file->offset + skip, error);
+}
+
+static bool map_part(const FilePart *file, uint64_t skip, uint64_t len, uint8_t *hva,
                      GError **error)
 {
-    struct stat st;
-
-    /* A page of a mapping that the file does not have would be a SIGBUS later. */
-    if (fstat(fd, &st) < 0) {
-        return fail_errno(error, errno, "%s", name);
-    }
-    if (!range_fits(offset, len, (uint64_t)st.st_size)) {
-        return fail(error, VMM_ERROR_WIRE, "%s: ends at %jd, %" PRIu64 " bytes early", name,
-                    (intmax_t)st.st_size, offset + len - (uint64_t)st.st_size);
-    }
-
-    void *at = mmap(hva, len, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_FIXED | MAP_NORESERVE, fd,
-                    (off_t)offset);
+    void *at =
+        mmap(hva + skip, len, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_FIXED | MAP_NORESERVE,
+             file->fd, (off_t)(file->offset + skip));
 
     if (at == MAP_FAILED) {
-        return fail_errno(error, errno, "%s: map %" PRIu64 " bytes at %" PRIu64, name, len, offset);
+        return fail_errno(error, errno, "%s: map %" PRIu64 " bytes at %" PRIu64, file->name, len,
+                          file->offset + skip);
     }
     return true;
 }
 
-bool guest_mem_load_file(GuestMemory *mem, Gpa gpa, int fd, uint64_t offset, uint64_t len,
-                         const char *name, GError **error)
+bool guest_mem_load_file(GuestMemory *mem, Gpa gpa, const FilePart *file, GError **error)
 {
     const RamBlock *block = find_block(mem, gpa);
-    uint8_t *hva = guest_mem_ptr(mem, gpa, len, GUEST_WRITE, error);
+    uint8_t *hva = guest_mem_ptr(mem, gpa, file->len, GUEST_WRITE, error);
 
     if (!block || !hva) {
-        g_prefix_error(error, "%s: ", name);
+        g_prefix_error(error, "%s: ", file->name);
         return false;
     }
 
     uint64_t head = align_up(gpa.v, PAGE_BYTES) - gpa.v;
-    uint64_t whole = len > head ? align_down(len - head, PAGE_BYTES) : 0;
+    uint64_t whole = file->len > head ? align_down(file->len - head, PAGE_BYTES) : 0;
+    uint64_t mapped_end = head + whole;
 
-    if (whole == 0 || !can_map_over(block->backend) || !is_aligned(offset + head, PAGE_BYTES)) {
-        return fd_pread_all(fd, name, hva, len, offset, error);
+    if (whole == 0 || !can_map_over(block->backend) ||
+        !is_aligned(file->offset + head, PAGE_BYTES)) {
+        return read_part(file, 0, file->len, hva, error);
     }
-    return fd_pread_all(fd, name, hva, head, offset, error) &&
-           map_over(hva + head, whole, fd, offset + head, name, error) &&
-           fd_pread_all(fd, name, hva + head + whole, len - head - whole, offset + head + whole,
-                        error);
+    return read_part(file, 0, head, hva, error) && map_part(file, head, whole, hva, error) &&
+           read_part(file, mapped_end, file->len - mapped_end, hva, error);
 }
 
 bool guest_mem_clear(GuestMemory *mem, GError **error)

@@ -127,13 +127,20 @@ bool guest_mem_read(const GuestMemory *mem, Gpa gpa, void *data, uint64_t len, G
 bool guest_mem_write(const GuestMemory *mem, Gpa gpa, const void *data, uint64_t len,
                      GError **error);
 
+/* Bytes of an open file; name is for messages. */
+typedef struct FilePart {
+    int fd;
+    const char *name;
+    uint64_t offset;
+    uint64_t len;
+} FilePart;
+
 /*
- * Makes [gpa, gpa + len) hold the file's bytes from offset on.  Whole pages of private anonymous
- * memory get the file mapped over them copy-on-write, so that an image of any size costs the same;
- * what does not fit that is read.  name is for the error message.
+ * Makes guest memory from gpa on hold the file's bytes.  Whole pages of private anonymous memory
+ * get the file mapped over them copy-on-write, so that an image of any size costs the same; what
+ * does not fit that is read.
  */
-bool guest_mem_load_file(GuestMemory *mem, Gpa gpa, int fd, uint64_t offset, uint64_t len,
-                         const char *name, GError **error);
+bool guest_mem_load_file(GuestMemory *mem, Gpa gpa, const FilePart *file, GError **error);
 
 /*
  * Main thread, vCPUs parked: all RAM reads as zeroes again, as after a power cycle, and its pages

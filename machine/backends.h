@@ -34,7 +34,7 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(Backends, backends_free)
 /* NULL with an error that says what the id is missing from, or who has it already. */
 BlockBackend *backends_take_drive(Backends *backends, const char *id, const char *user,
                                   GError **error);
-void backends_return_drive(Backends *backends, const BlockBackend *drive);
+void backends_return_drive(Backends *backends, const BlockBackend *block);
 Chardev *backends_find_chardev(const Backends *backends, const char *id, GError **error);
 Loop *backends_find_iothread(const Backends *backends, const char *id, GError **error);
 

@@ -239,7 +239,7 @@ void rng_clear(RngConfig *config)
 
 static bool check_memory(const PropBag *object, GError **error)
 {
-    MemoryBackendConfig config;
+    MemoryBackendConfig config = {0};
 
     if (!memory_backend_parse(object, &config, error)) {
         return false;

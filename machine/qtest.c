@@ -7,9 +7,9 @@
 
 #include <inttypes.h>
 
-#define MAX_LINE  (16 * 1024 * 1024)
+#define MAX_LINE  (16 * MIB)
 #define MAX_WORDS 8
-#define MAX_BLOCK (4 * 1024 * 1024)
+#define MAX_BLOCK (4 * MIB)
 #define ANSWER_MS 1000
 
 struct Qtest {
@@ -52,8 +52,8 @@ static uint64_t mask(unsigned size)
 
 static bool do_in(Command *c, GError **error)
 {
-    uint64_t port;
-    uint64_t value;
+    uint64_t port = 0;
+    uint64_t value = 0;
 
     if (!number(c, 1, &port, error)) {
         return false;
@@ -65,8 +65,8 @@ static bool do_in(Command *c, GError **error)
 
 static bool do_out(Command *c, GError **error)
 {
-    uint64_t port;
-    uint64_t value;
+    uint64_t port = 0;
+    uint64_t value = 0;
 
     if (!number(c, 1, &port, error) || !number(c, 2, &value, error)) {
         return false;
@@ -85,7 +85,7 @@ static void read_address(const Qtest *qtest, uint64_t address, void *data, uint6
     }
     for (uint64_t done = 0; done < len;) {
         unsigned size = len - done >= 8 ? 8 : len - done >= 4 ? 4 : len - done >= 2 ? 2 : 1;
-        uint64_t value;
+        uint64_t value = 0;
 
         bus_read(qtest->vm->mmio, address + done, size, &value);
         store_le(to + done, size, value);
@@ -111,7 +111,7 @@ static void write_address(const Qtest *qtest, uint64_t address, const void *data
 static bool do_read_value(Command *c, GError **error)
 {
     uint8_t data[8] = {0};
-    uint64_t address;
+    uint64_t address = 0;
 
     if (!number(c, 1, &address, error)) {
         return false;
@@ -124,8 +124,8 @@ static bool do_read_value(Command *c, GError **error)
 static bool do_write_value(Command *c, GError **error)
 {
     uint8_t data[8];
-    uint64_t address;
-    uint64_t value;
+    uint64_t address = 0;
+    uint64_t value = 0;
 
     if (!number(c, 1, &address, error) || !number(c, 2, &value, error)) {
         return false;
@@ -143,8 +143,8 @@ static bool block_arguments(Command *c, uint64_t *ret_address, uint64_t *ret_len
         return false;
     }
     if (*ret_len == 0 || *ret_len > MAX_BLOCK) {
-        return fail(error, VMM_ERROR_WIRE, "%s: size %" PRIu64 " is not in 1..%d", c->words[0],
-                    *ret_len, MAX_BLOCK);
+        return fail(error, VMM_ERROR_WIRE, "%s: size %" PRIu64 " is not in 1..%" PRIu64,
+                    c->words[0], *ret_len, MAX_BLOCK);
     }
     return true;
 }
@@ -152,8 +152,8 @@ static bool block_arguments(Command *c, uint64_t *ret_address, uint64_t *ret_len
 static bool do_read(Command *c, GError **error)
 {
     g_autofree uint8_t *data = NULL;
-    uint64_t address;
-    uint64_t len;
+    uint64_t address = 0;
+    uint64_t len = 0;
 
     if (!block_arguments(c, &address, &len, error)) {
         return false;
@@ -172,8 +172,8 @@ static bool do_read_base64(Command *c, GError **error)
 {
     g_autofree uint8_t *data = NULL;
     g_autofree char *text = NULL;
-    uint64_t address;
-    uint64_t len;
+    uint64_t address = 0;
+    uint64_t len = 0;
 
     if (!block_arguments(c, &address, &len, error)) {
         return false;
@@ -190,8 +190,8 @@ static bool do_write(Command *c, GError **error)
 {
     g_autofree uint8_t *data = NULL;
     const char *hex = c->count > 3 ? c->words[3] : "";
-    uint64_t address;
-    uint64_t len;
+    uint64_t address = 0;
+    uint64_t len = 0;
 
     if (!block_arguments(c, &address, &len, error)) {
         return false;
@@ -212,8 +212,8 @@ static bool do_write(Command *c, GError **error)
 static bool do_write_base64(Command *c, GError **error)
 {
     g_autofree guchar *data = NULL;
-    uint64_t address;
-    uint64_t len;
+    uint64_t address = 0;
+    uint64_t len = 0;
     gsize got = 0;
 
     if (!block_arguments(c, &address, &len, error)) {
@@ -231,9 +231,9 @@ static bool do_write_base64(Command *c, GError **error)
 static bool do_memset(Command *c, GError **error)
 {
     g_autofree uint8_t *data = NULL;
-    uint64_t address;
-    uint64_t len;
-    uint64_t byte;
+    uint64_t address = 0;
+    uint64_t len = 0;
+    uint64_t byte = 0;
 
     if (!block_arguments(c, &address, &len, error) || !number(c, 3, &byte, error)) {
         return false;
@@ -255,7 +255,7 @@ static bool do_clock_step(Command *c, GError **error)
 {
     GuestClock *clock = c->qtest->vm->clock;
     int64_t next = guest_clock_next_ns(clock);
-    uint64_t ns;
+    uint64_t ns = 0;
 
     if (c->count > 1) {
         if (!number(c, 1, &ns, error)) {
@@ -272,7 +272,7 @@ static bool do_clock_step(Command *c, GError **error)
 
 static bool do_clock_set(Command *c, GError **error)
 {
-    uint64_t ns;
+    uint64_t ns = 0;
 
     if (!number(c, 1, &ns, error)) {
         return false;

@@ -23,8 +23,7 @@ typedef struct RunStateDesc {
 
 static const RunStateDesc table[RUN_STATE_COUNT] = {
     [RUN_STATE_PRELAUNCH] = {"prelaunch", FROM_STOPPED | TO(INMIGRATE) | TO(PAUSED), true},
-    [RUN_STATE_INMIGRATE] = {"inmigrate",
-                             FROM_STOPPED | TO(PAUSED) | TO(INMIGRATE) | TO(POSTMIGRATE), false},
+    [RUN_STATE_INMIGRATE] = {"inmigrate", FROM_STOPPED | TO(PAUSED) | TO(INMIGRATE), false},
     [RUN_STATE_RUNNING] = {"running", STOPS, true},
     [RUN_STATE_PAUSED] = {"paused", FROM_STOPPED, true},
     [RUN_STATE_FINISH_MIGRATE] = {"finish-migrate", FROM_STOPPED | TO(PAUSED), true},

@@ -74,8 +74,10 @@ bool boot_image_load(const BootImage *image, uint64_t offset, uint64_t len, Gues
         }
 
         uint64_t piece = MIN(len, end - gpa.v);
+        const FilePart part = {
+            .fd = image->fd, .name = image->name, .offset = offset, .len = piece};
 
-        if (!guest_mem_load_file(mem, gpa, image->fd, offset, piece, image->name, error)) {
+        if (!guest_mem_load_file(mem, gpa, &part, error)) {
             return false;
         }
         gpa = gpa_add(gpa, piece);

@@ -414,6 +414,14 @@ static TempFile image_file(void)
     return file;
 }
 
+static bool load(GuestMemory *mem, Gpa gpa, const TempFile *file, uint64_t offset, uint64_t len,
+                 GError **error)
+{
+    const FilePart part = {.fd = file->fd, .name = "kernel", .offset = offset, .len = len};
+
+    return guest_mem_load_file(mem, gpa, &part, error);
+}
+
 static void check_image(const GuestMemory *mem, uint64_t gpa, uint64_t offset)
 {
     const uint8_t *at = guest_mem_ptr(mem, GPA(gpa), IMAGE_BYTES - offset, GUEST_READ, NULL);
@@ -430,7 +438,7 @@ START_TEST(whole_pages_of_a_file_are_mapped_not_read)
     g_autoptr(GError) error = NULL;
 
     ck_assert(guest_mem_add_plain(mem, MIB, &error));
-    ck_assert(guest_mem_load_file(mem, GPA(0x10000), file.fd, 0, IMAGE_BYTES, "kernel", &error));
+    ck_assert(load(mem, GPA(0x10000), &file, 0, IMAGE_BYTES, &error));
     check_image(mem, 0x10000, 0);
 
     uint8_t *at = guest_mem_ptr(mem, GPA(0x10000), 1, GUEST_WRITE, NULL);
@@ -457,8 +465,8 @@ START_TEST(what_does_not_line_up_is_read)
 
     ck_assert(guest_mem_add_plain(mem, MIB, &error));
     for (size_t i = 0; i < G_N_ELEMENTS(cases); i++) {
-        ck_assert(guest_mem_load_file(mem, GPA(cases[i].gpa), file.fd, cases[i].offset,
-                                      IMAGE_BYTES - cases[i].offset, "kernel", &error));
+        ck_assert(load(mem, GPA(cases[i].gpa), &file, cases[i].offset,
+                       IMAGE_BYTES - cases[i].offset, &error));
         check_image(mem, cases[i].gpa, cases[i].offset);
     }
 }
@@ -474,7 +482,7 @@ START_TEST(shared_memory_is_read_into_not_mapped_over)
     uint8_t byte;
 
     ck_assert(guest_mem_add_block(mem, backend, 0, GPA(0), MIB, &error));
-    ck_assert(guest_mem_load_file(mem, GPA(0x10000), file.fd, 0, IMAGE_BYTES, "kernel", &error));
+    ck_assert(load(mem, GPA(0x10000), &file, 0, IMAGE_BYTES, &error));
     check_image(mem, 0x10000, 0);
     ck_assert(fd_pread_all(backend->fd, "m", &byte, 1, 0x10001, &error)); /* others see it */
     ck_assert_uint_eq(byte, 7);
@@ -488,8 +496,7 @@ START_TEST(a_file_that_does_not_fit_is_named)
     g_autoptr(GError) error = NULL;
 
     ck_assert(guest_mem_add_plain(mem, MIB, &error));
-    ck_assert(!guest_mem_load_file(mem, GPA(MIB - PAGE_BYTES), file.fd, 0, IMAGE_BYTES, "kernel",
-                                   &error));
+    ck_assert(!load(mem, GPA(MIB - PAGE_BYTES), &file, 0, IMAGE_BYTES, &error));
     ck_assert_str_eq(error->message,
                      "kernel: guest range 0xff000 +0x3064 is not in one block of RAM");
 }
@@ -509,8 +516,7 @@ START_TEST(a_file_that_ends_early_is_refused)
             g_strdup_printf("kernel: ends at %d, %" G_GUINT64_FORMAT " bytes early",
                             (int)IMAGE_BYTES, lengths[i] - IMAGE_BYTES);
 
-        ck_assert(
-            !guest_mem_load_file(mem, GPA(0x10000), file.fd, 0, lengths[i], "kernel", &error));
+        ck_assert(!load(mem, GPA(0x10000), &file, 0, lengths[i], &error));
         ck_assert_int_eq(error->code, VMM_ERROR_WIRE);
         ck_assert_str_eq(error->message, why);
     }
@@ -530,7 +536,7 @@ START_TEST(cleared_memory_reads_as_zeroes)
     RamBackend *backend = guest_mem_add_backend(mem, &configs[_i], &error);
 
     ck_assert(guest_mem_add_block(mem, backend, 0, GPA(0), MIB, &error));
-    ck_assert(guest_mem_load_file(mem, GPA(0x10000), file.fd, 0, IMAGE_BYTES, "kernel", &error));
+    ck_assert(load(mem, GPA(0x10000), &file, 0, IMAGE_BYTES, &error));
     ck_assert(guest_mem_write(mem, GPA(MIB - 1), "x", 1, &error));
     ck_assert(guest_mem_clear(mem, &error));
     for (size_t i = 0; i < MIB; i++) {
