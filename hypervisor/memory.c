@@ -247,6 +247,18 @@ static bool read_part(const FilePart *file, uint64_t skip, uint64_t len, uint8_t
 static bool map_part(const FilePart *file, uint64_t skip, uint64_t len, uint8_t *hva,
                      GError **error)
 {
+    uint64_t end = file->offset + skip + len;
+    struct stat st;
+
+    /* A page of a mapping that the file does not have would be a SIGBUS later. */
+    if (fstat(file->fd, &st) < 0) {
+        return fail_errno(error, errno, "%s", file->name);
+    }
+    if ((uint64_t)st.st_size < end) {
+        return fail(error, VMM_ERROR_WIRE, "%s: ends at %jd, %" PRIu64 " bytes early", file->name,
+                    (intmax_t)st.st_size, end - (uint64_t)st.st_size);
+    }
+
     void *at =
         mmap(hva + skip, len, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_FIXED | MAP_NORESERVE,
              file->fd, (off_t)(file->offset + skip));
