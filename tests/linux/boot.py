@@ -33,8 +33,7 @@ def boots_the_bzimage_of_a_large_kernel(lab):
 
 @case(kernel=("vmlinuz", "vmlinux"))
 def boots_without_acpi(lab, kernel):
-    lab.only("stencil", "the peer has no MP table on microvm")
-    with lab.guest(smp=2, flavour="generic", kernel=kernel, append="acpi=off") as guest:
+    with lab.guest(smp=2, flavour="generic", kernel=kernel, machine="acpi=off") as guest:
         assert guest.ready()["cpus"] == "2"
         assert "ACPI" not in guest.sh("cat /proc/interrupts")
         guest.sh("grep ttyS0 /proc/interrupts")

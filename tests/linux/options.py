@@ -26,7 +26,8 @@ def an_unknown_option_is_told_with_the_nearest_known_one(lab):
 
 @case()
 def an_unknown_property_is_told_with_the_nearest_known_one(lab):
-    refused(lab, "-drive", "file=/kit/root.ext4,id=a,readnoly=on", says=("readnoly", "readonly"))
+    refused(lab, "-drive", "file=/kit/root.ext4,id=a,readnoly=on",
+            "-device", "virtio-blk-device,drive=a", says=("readnoly", "readonly"))
 
 
 @case()

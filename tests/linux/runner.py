@@ -31,7 +31,7 @@ class Skip(Exception):
 
 @dataclass
 class Case:
-    name: str
+    sentence: str
     body: object
     arguments: dict
     limit: int
@@ -74,8 +74,9 @@ class Cases(list):
         def add(body):
             for choice in itertools.product(*values.values()):
                 arguments = dict(zip(values, choice))
-                suffix = "".join(f" {name}={value}" for name, value in arguments.items())
-                self.append(Case(body.__name__ + suffix, body, arguments, limit))
+                words = [body.__name__.replace("_", " ")]
+                words += [f"{name}={value}" for name, value in arguments.items()]
+                self.append(Case(" ".join(words), body, arguments, limit))
             return body
 
         return add
@@ -100,27 +101,37 @@ class Runner:
         return self.counts["not ok"] == 0
 
     def run_case(self, case: Case) -> None:
+        try:
+            self.attempt(case)
+        except HostGone as error:
+            # This says nothing about the program under test, so it gets one more chance.
+            self.drop_host()
+            print(f"# the host failed in {case.sentence}: {error}", flush=True)
+            try:
+                self.attempt(case)
+            except HostGone as again:
+                self.drop_host()
+                self.report("not ok", case.sentence, 0, str(again))
+
+    def attempt(self, case: Case) -> None:
+        self.need_host()
+        self.lab.case = case.sentence
+        self.lab.guests = []
         detail = ""
         started = time.monotonic()
+        signal.alarm(case.limit)
         try:
-            self.need_host()
-            started = time.monotonic()
-            self.lab.case = case.name
-            self.lab.guests = []
-            signal.alarm(case.limit)
             case.body(self.lab, **case.arguments)
             outcome = "ok"
         except Skip as reason:
             outcome, detail = "skip", str(reason)
-        except HostGone as error:
-            outcome, detail = "not ok", str(error)
-            self.drop_host()
+        except HostGone:
+            raise
         except Exception:  # a failing case is a result, whatever it raised
             outcome, detail = "not ok", traceback.format_exc() + self.consoles()
         finally:
             signal.alarm(0)
-        self.counts[outcome] += 1
-        self.report(outcome, case.name, time.monotonic() - started, detail)
+        self.report(outcome, case.sentence, time.monotonic() - started, detail)
 
     def need_host(self) -> None:
         if self.lab is None:
@@ -149,9 +160,8 @@ class Runner:
     def out_of_time(*_):
         raise TimeoutError("the case took longer than its limit")
 
-    @staticmethod
-    def report(outcome: str, name: str, seconds: float, detail: str) -> None:
-        sentence = name.replace("_", " ")
+    def report(self, outcome: str, sentence: str, seconds: float, detail: str) -> None:
+        self.counts[outcome] += 1
         if outcome == "skip":
             print(f"skip {sentence}: {detail}", flush=True)
             return

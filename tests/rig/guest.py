@@ -14,6 +14,8 @@ import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from tests.rig.job import HostGone
+
 COMMAND_LINE = "console=ttyS0 panic=1 quiet"
 BOOT_LIMIT = 90.0
 COMMAND_LIMIT = 60.0
@@ -47,6 +49,7 @@ class Guest:
     kernel: str = "vmlinuz"
     append: str = ""
     drives: list = field(default_factory=list)
+    machine: str = ""  # properties of -machine
     options: tuple = ("-no-reboot",)
     name: str = "guest"
     numbers = itertools.count(1)
@@ -58,7 +61,8 @@ class Guest:
 
     def command(self) -> list[str]:
         kit = self.host.kit
-        words = [self.vmm.program, *self.vmm.microvm, "-cpu", "host", "-smp", str(self.smp),
+        words = [self.vmm.program, *self.vmm.options, "-machine", ",".join(filter(None, (self.vmm.microvm, self.machine))),
+                 "-cpu", "host", "-smp", str(self.smp),
                  "-m", self.memory, "-kernel", f"{kit}/{self.kernel}-{self.flavour}",
                  "-initrd", f"{kit}/initrd-{self.flavour}.gz",
                  "-append", f"{COMMAND_LINE} {self.vmm.append} {self.append}", "-serial", "stdio"]
@@ -73,12 +77,19 @@ class Guest:
     def __exit__(self, *_):
         if self.job.ended is None and self.job.lost is None:
             self.job.kill()
-            self.job.wait(EXIT_LIMIT)
+            self.wait_for_death()
         folder = Path(self.host.logs) / "guests"
         folder.mkdir(exist_ok=True)
         stem = f"{next(Guest.numbers):03}-{re.sub('[^a-z0-9]+', '-', self.name.lower())[:60]}"
         (folder / f"{stem}.console").write_bytes(self.job.output_bytes())
         (folder / f"{stem}.stderr").write_text(self.job.errors(), encoding="utf-8")
+
+    def wait_for_death(self) -> None:
+        try:
+            self.job.wait(EXIT_LIMIT)
+        except TimeoutError as error:
+            self.host.examine(f"cannot kill {self.job.what}")
+            raise HostGone(f"a killed process does not end: {error}") from error
 
     # -- the console
 

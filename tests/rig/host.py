@@ -100,6 +100,9 @@ class Host:
         if not self.commands.closed:
             self.commands.write(f"{time.monotonic() - self.started:8.2f} {text}\n")
 
+    def examine(self, why: str) -> None:
+        """Writes down what can be known of a host that seems stuck."""
+
     # -- commands
 
     def begin(self, what: str, **request) -> Job:
@@ -218,6 +221,7 @@ class EmulatedHost(Host):
             "qemu-system-x86_64", "-M", "q35", "-accel", "tcg,thread=multi", *self.options,
             "-nodefaults", "-no-user-config", "-no-reboot", "-display", "none",
             "-serial", f"file:{self.logs / 'console'}",
+            "-qmp", f"unix:{here / 'qmp'},server=on,wait=off",
             "-kernel", kit / "vmlinuz", "-initrd", kit / "initrd.gz",
             "-append", f"{KERNEL_LINE} {self.append}",
             *disk(0, kit / "root.ext4", "readonly=on"),
@@ -227,6 +231,30 @@ class EmulatedHost(Host):
             "-device", "virtio-serial-pci", "-device", "virtserialport,chardev=agent,name=rig",
             *self.extra,
         ]
+
+    def examine(self, why: str) -> None:
+        """Adds to processors.log what the emulated processors do, twice, a moment apart."""
+        with open(self.logs / "processors.log", "a", encoding="utf-8") as log:
+            log.write(f"== {why}\n")
+            for command in ("info registers -a", "info lapic 0", "info lapic 1",
+                            "info registers -a"):
+                log.write(f"-- {command}\n{self.monitor(command)}\n")
+
+    def monitor(self, command: str) -> str:
+        """What QEMU's human monitor answers."""
+        if self.qemu.poll() is not None:
+            return f"qemu ended with status {self.qemu.returncode}"
+        with socket.socket(socket.AF_UNIX) as stream:
+            stream.settimeout(10)
+            stream.connect(str(Path(self.folder.name) / "qmp"))
+            with stream.makefile("rw", encoding="utf-8") as lines:
+                lines.readline()
+                for execute, arguments in (("qmp_capabilities", {}),
+                                           ("human-monitor-command", {"command-line": command})):
+                    json.dump({"execute": execute, "arguments": arguments}, lines)
+                    lines.flush()
+                    answer = json.loads(lines.readline())
+        return str(answer.get("return", answer)).replace("\r", "")
 
     def close(self) -> None:
         if self.qemu and self.qemu.poll() is None:

@@ -11,10 +11,11 @@ BUILT = ("build/stencil", "build/machine/stencil")
 @dataclass(frozen=True)
 class Vmm:
     name: str
-    program: str          # as the host sees it
-    microvm: tuple = ()   # options for a bare microvm with KVM and nothing else
-    append: str = ""      # words for the kernel's command line
-    direct: tuple = ()    # of -drive: through the host's page cache, around it
+    program: str       # as the host sees it
+    microvm: str       # -machine
+    options: tuple     # that leave a machine with a console only
+    append: str        # words for the kernel's command line
+    direct: tuple      # of -drive: through the host's page cache, around it
 
 
 def built_stencil() -> Path:
@@ -32,14 +33,12 @@ def stencil_on(host, binary=None) -> Vmm:
     """Brings a stencil onto the host, the built one unless another is given."""
     program = host.scratch / "stencil"
     host.put(binary or built_stencil(), program)
-    return Vmm("stencil", str(program), ("-machine", "microvm"), "reboot=k",
-               ("direct=off", "direct=on"))
+    return Vmm("stencil", str(program), "microvm", (), "reboot=k", ("direct=off", "direct=on"))
 
 
 def qemu() -> Vmm:
     """The peer."""
-    return Vmm("qemu", "qemu-system-x86_64",
-               ("-machine", "microvm,accel=kvm,rtc=on", "-nodefaults", "-no-user-config",
-                "-display", "none"),
-               "reboot=t",  # it has no keyboard controller
+    # Its microvm has no keyboard controller to reset by.
+    return Vmm("qemu", "qemu-system-x86_64", "microvm,accel=kvm,rtc=on",
+               ("-nodefaults", "-no-user-config", "-display", "none"), "reboot=t",
                ("cache=writeback", "cache=none"))
