@@ -296,7 +296,8 @@ def run_in_rig(options):
             host.put(options.vmm, vmm)
         job = host.spawn(["python3", f"{RIG_FOLDER}/run.py", "--vmm", vmm, "--ground", "local",
                           "--payloads", RIG_FOLDER, "--jobs", str(options.jobs),
-                          "--patience", str(RIG_PATIENCE), "--words", RIG_WORD, *options.names])
+                          "--patience", str(RIG_PATIENCE), "--words", RIG_WORD, *options.names],
+                         env={"TMPDIR": RIG_FOLDER})
         status = show_until_end(job)
         logs = host.run(["tar", "-cf", f"{RIG_FOLDER}/logs.tar", "-C", RIG_FOLDER, "logs"])
         if logs.status == 0:

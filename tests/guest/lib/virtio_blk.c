@@ -6,15 +6,32 @@
 
 #include <stddef.h>
 
-#define STATUS_NONE 0xff
-#define BUFFERS_MAX 4
+#define STATUS_NONE   0xff
+#define CONFIG_QUEUES 34
+#define BUFFERS_MAX   4
+
+static unsigned blk_config_queues(const Blk *blk)
+{
+    unsigned count = mmio_read16(blk->device.base + VIRTIO_MMIO_CONFIG + CONFIG_QUEUES);
+
+    return count < BLK_QUEUES_MAX ? count : BLK_QUEUES_MAX;
+}
 
 bool blk_open(Blk *blk, unsigned n, uint64_t wanted_features)
 {
     if (!virtio_find(&blk->device, VIRTIO_ID_BLOCK, n) ||
-        !virtio_start(&blk->device, wanted_features) ||
-        !virtqueue_init(&blk->queue, &blk->device, 0)) {
+        !virtio_start(&blk->device, wanted_features)) {
         return false;
+    }
+    blk->queue = 0;
+    blk->queue_count = 1;
+    if (blk->device.features & BLK_FEATURE_QUEUES) {
+        blk->queue_count = blk_config_queues(blk);
+    }
+    for (unsigned i = 0; i < blk->queue_count; i++) {
+        if (!virtqueue_init(&blk->queues[i], &blk->device, i)) {
+            return false;
+        }
     }
     virtio_driver_ok(&blk->device);
     return true;
@@ -25,6 +42,11 @@ uint64_t blk_sectors(const Blk *blk)
     uint64_t config = blk->device.base + VIRTIO_MMIO_CONFIG;
 
     return mmio_read32(config) | (uint64_t)mmio_read32(config + 4) << 32;
+}
+
+void blk_use_queue(Blk *blk, unsigned queue)
+{
+    blk->queue = queue;
 }
 
 static bool device_writes_data(uint32_t type)
@@ -50,13 +72,13 @@ void blk_submit(Blk *blk, BlkRequest *request)
         buffers[count++] = (VirtBuffer){request->data, request->length, is_input};
     }
     buffers[count++] = (VirtBuffer){&request->status, 1, true};
-    blk->in_flight[virtqueue_add(&blk->queue, buffers, count)] = request;
+    blk->in_flight[virtqueue_add(&blk->queues[blk->queue], buffers, count)] = request;
     blk->in_flight_count++;
 }
 
 void blk_kick(Blk *blk)
 {
-    virtqueue_kick(&blk->queue);
+    virtqueue_kick(&blk->queues[blk->queue]);
 }
 
 static void finish(Blk *blk, uint16_t head, uint32_t length)
@@ -73,7 +95,7 @@ bool blk_wait_all(Blk *blk)
         uint32_t length;
         uint16_t head;
 
-        if (!virtqueue_wait(&blk->queue, &head, &length)) {
+        if (!virtqueue_wait(&blk->queues[blk->queue], &head, &length)) {
             return false;
         }
         finish(blk, head, length);
@@ -86,7 +108,7 @@ void blk_sleep(Blk *blk)
     uint32_t length;
     uint16_t head;
 
-    virtqueue_sleep(&blk->queue, &head, &length);
+    virtqueue_sleep(&blk->queues[blk->queue], &head, &length);
     finish(blk, head, length);
 }
 

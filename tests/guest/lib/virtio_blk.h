@@ -23,10 +23,13 @@
 
 #define BLK_FEATURE_READ_ONLY    (1ull << 5)
 #define BLK_FEATURE_FLUSH        (1ull << 9)
+#define BLK_FEATURE_QUEUES       (1ull << 12)
 #define BLK_FEATURE_DISCARD      (1ull << 13)
 #define BLK_FEATURE_WRITE_ZEROES (1ull << 14)
 
 #define BLK_ID_BYTES             20
+
+#define BLK_QUEUES_MAX           8
 
 typedef struct BlkHeader {
     uint32_t type;
@@ -56,14 +59,19 @@ typedef struct BlkRequest {
 
 typedef struct Blk {
     VirtioDevice device;
-    VirtQueue queue;
+    VirtQueue queues[BLK_QUEUES_MAX];
+    unsigned queue_count; /* more than one only if BLK_FEATURE_QUEUES was agreed */
+    unsigned queue;       /* the one that requests go to */
     BlkRequest *in_flight[VIRTQUEUE_SIZE];
     unsigned in_flight_count;
 } Blk;
 
-/* The n-th block device with queue 0 ready to use; false when there is none. */
+/* The n-th block device with all its queues ready, the first in use; false when there is none. */
 bool blk_open(Blk *blk, unsigned n, uint64_t wanted_features);
 uint64_t blk_sectors(const Blk *blk);
+
+/* Nothing may be in flight. */
+void blk_use_queue(Blk *blk, unsigned queue);
 
 void blk_submit(Blk *blk, BlkRequest *request);
 void blk_kick(Blk *blk);

@@ -53,6 +53,11 @@ static inline uint8_t mmio_read8(uint64_t address)
     return *(volatile uint8_t *)address;
 }
 
+static inline uint16_t mmio_read16(uint64_t address)
+{
+    return *(volatile uint16_t *)address;
+}
+
 static inline uint32_t mmio_read32(uint64_t address)
 {
     uint32_t value;
