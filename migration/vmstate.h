@@ -26,7 +26,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-typedef struct json_object json_object;
+struct json_object;
 
 #define VMSTATE_MAX_FIELDS 128 /* of one table, its subsections included */
 
@@ -61,8 +61,8 @@ typedef struct VmStateField {
     size_t count;            /* FIXED */
     size_t count_offset;     /* BEHIND, RESIZED: of the uint32_t that counts */
     uint32_t max_count;      /* BEHIND, RESIZED */
+    uint32_t since;          /* the version that brought it */
     const VmStateDesc *desc; /* STRUCT */
-    uint32_t since;
 } VmStateField;
 
 struct VmStateDesc {
@@ -106,10 +106,10 @@ bool vmstate_load(const VmStateDesc *desc, void *dev, const void *data, size_t l
 bool vmstate_check(const VmStateDesc *desc, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
 /* The table as JSON: what a checker compares between releases.  The caller owns the result. */
-json_object *vmstate_schema(const VmStateDesc *desc);
+struct json_object *vmstate_schema(const VmStateDesc *desc);
 
 /* A saved object as JSON, without its table.  NULL on bytes that do not parse. */
-json_object *vmstate_dump(const void *data, size_t len, GError **error);
+struct json_object *vmstate_dump(const void *data, size_t len, GError **error);
 
 /* clang-format off */
 #define VMSTATE_MEMBER(Type, member) (((Type *)0)->member)
@@ -122,55 +122,55 @@ json_object *vmstate_dump(const void *data, size_t len, GError **error);
     (offsetof(Type, member) + \
      VMSTATE_REQUIRE(VMSTATE_IS(Type, member, ctype), #Type "." #member " is not " #ctype))
 
-#define VMSTATE_ONE_(Type, member, ctype, kind_, since_) { \
+#define VMSTATE_MAKE_ONE(Type, member, ctype, kind_, since_) { \
     .name = #member, .kind = (kind_), .form = VMSTATE_FORM_ONE, \
     .offset = VMSTATE_OFFSET(Type, member, ctype), .size = sizeof(ctype), .since = (since_), \
 }
-#define VMSTATE_FIXED_(Type, member, ctype, kind_, since_) { \
+#define VMSTATE_MAKE_FIXED(Type, member, ctype, kind_, since_) { \
     .name = #member, .kind = (kind_), .form = VMSTATE_FORM_FIXED, \
-    .offset = VMSTATE_OFFSET(Type, member, ctype[]), .size = sizeof(ctype), \
+    .offset = VMSTATE_OFFSET(Type, member, __typeof__(ctype)[]), .size = sizeof(ctype), \
     .count = G_N_ELEMENTS(VMSTATE_MEMBER(Type, member)), .since = (since_), \
 }
-#define VMSTATE_COUNTED_(Type, member, count_member, max, ctype, kind_, form_, since_) { \
+#define VMSTATE_MAKE_COUNTED(Type, member, count_member, max, ctype, kind_, form_, since_) { \
     .name = #member, .kind = (kind_), .form = (form_), \
-    .offset = VMSTATE_OFFSET(Type, member, ctype *), .size = sizeof(ctype), \
+    .offset = VMSTATE_OFFSET(Type, member, __typeof__(ctype) *), .size = sizeof(ctype), \
     .count_offset = VMSTATE_OFFSET(Type, count_member, uint32_t), .max_count = (max), \
     .since = (since_), \
 }
 
 #define VMSTATE_FIELD_U8(Type, member, since) \
-    VMSTATE_ONE_(Type, member, uint8_t, VMSTATE_KIND_U8, since)
+    VMSTATE_MAKE_ONE(Type, member, uint8_t, VMSTATE_KIND_U8, since)
 #define VMSTATE_FIELD_U16(Type, member, since) \
-    VMSTATE_ONE_(Type, member, uint16_t, VMSTATE_KIND_U16, since)
+    VMSTATE_MAKE_ONE(Type, member, uint16_t, VMSTATE_KIND_U16, since)
 #define VMSTATE_FIELD_U32(Type, member, since) \
-    VMSTATE_ONE_(Type, member, uint32_t, VMSTATE_KIND_U32, since)
+    VMSTATE_MAKE_ONE(Type, member, uint32_t, VMSTATE_KIND_U32, since)
 #define VMSTATE_FIELD_U64(Type, member, since) \
-    VMSTATE_ONE_(Type, member, uint64_t, VMSTATE_KIND_U64, since)
+    VMSTATE_MAKE_ONE(Type, member, uint64_t, VMSTATE_KIND_U64, since)
 #define VMSTATE_FIELD_BOOL(Type, member, since) \
-    VMSTATE_ONE_(Type, member, uint8_t, VMSTATE_KIND_BOOL, since)
+    VMSTATE_MAKE_ONE(Type, member, uint8_t, VMSTATE_KIND_BOOL, since)
 
 /* Arrays inside the struct. */
 #define VMSTATE_FIELD_BYTES(Type, member, since) \
-    VMSTATE_FIXED_(Type, member, uint8_t, VMSTATE_KIND_BYTES, since)
+    VMSTATE_MAKE_FIXED(Type, member, uint8_t, VMSTATE_KIND_BYTES, since)
 #define VMSTATE_FIELD_U16_ARRAY(Type, member, since) \
-    VMSTATE_FIXED_(Type, member, uint16_t, VMSTATE_KIND_U16, since)
+    VMSTATE_MAKE_FIXED(Type, member, uint16_t, VMSTATE_KIND_U16, since)
 #define VMSTATE_FIELD_U32_ARRAY(Type, member, since) \
-    VMSTATE_FIXED_(Type, member, uint32_t, VMSTATE_KIND_U32, since)
+    VMSTATE_MAKE_FIXED(Type, member, uint32_t, VMSTATE_KIND_U32, since)
 #define VMSTATE_FIELD_U64_ARRAY(Type, member, since) \
-    VMSTATE_FIXED_(Type, member, uint64_t, VMSTATE_KIND_U64, since)
+    VMSTATE_MAKE_FIXED(Type, member, uint64_t, VMSTATE_KIND_U64, since)
 
 /* Behind a pointer: what a load brings replaces what was there.  max bounds the count. */
 #define VMSTATE_FIELD_BUFFER(Type, member, count_member, max, since) \
-    VMSTATE_COUNTED_(Type, member, count_member, max, uint8_t, VMSTATE_KIND_BYTES, \
+    VMSTATE_MAKE_COUNTED(Type, member, count_member, max, uint8_t, VMSTATE_KIND_BYTES, \
                      VMSTATE_FORM_RESIZED, since)
 #define VMSTATE_FIELD_U16_BUFFER(Type, member, count_member, max, since) \
-    VMSTATE_COUNTED_(Type, member, count_member, max, uint16_t, VMSTATE_KIND_U16, \
+    VMSTATE_MAKE_COUNTED(Type, member, count_member, max, uint16_t, VMSTATE_KIND_U16, \
                      VMSTATE_FORM_RESIZED, since)
 #define VMSTATE_FIELD_U32_BUFFER(Type, member, count_member, max, since) \
-    VMSTATE_COUNTED_(Type, member, count_member, max, uint32_t, VMSTATE_KIND_U32, \
+    VMSTATE_MAKE_COUNTED(Type, member, count_member, max, uint32_t, VMSTATE_KIND_U32, \
                      VMSTATE_FORM_RESIZED, since)
 #define VMSTATE_FIELD_U64_BUFFER(Type, member, count_member, max, since) \
-    VMSTATE_COUNTED_(Type, member, count_member, max, uint64_t, VMSTATE_KIND_U64, \
+    VMSTATE_MAKE_COUNTED(Type, member, count_member, max, uint64_t, VMSTATE_KIND_U64, \
                      VMSTATE_FORM_RESIZED, since)
 
 /* Nested tables.  desc_ is the table of Element. */
@@ -181,20 +181,20 @@ json_object *vmstate_dump(const void *data, size_t len, GError **error);
 }
 #define VMSTATE_FIELD_STRUCT_ARRAY(Type, member, Element, desc_, since_) { \
     .name = #member, .kind = VMSTATE_KIND_STRUCT, .form = VMSTATE_FORM_FIXED, \
-    .offset = VMSTATE_OFFSET(Type, member, Element[]), .size = sizeof(Element), \
+    .offset = VMSTATE_OFFSET(Type, member, __typeof__(Element)[]), .size = sizeof(Element), \
     .count = G_N_ELEMENTS(VMSTATE_MEMBER(Type, member)), .desc = (desc_), .since = (since_), \
 }
 /* Elements that the object was made with: a stream with another count is refused. */
 #define VMSTATE_FIELD_STRUCTS_BEHIND(Type, member, count_member, max, Element, desc_, since_) { \
     .name = #member, .kind = VMSTATE_KIND_STRUCT, .form = VMSTATE_FORM_BEHIND, \
-    .offset = VMSTATE_OFFSET(Type, member, Element *), .size = sizeof(Element), \
+    .offset = VMSTATE_OFFSET(Type, member, __typeof__(Element) *), .size = sizeof(Element), \
     .count_offset = VMSTATE_OFFSET(Type, count_member, uint32_t), .max_count = (max), \
     .desc = (desc_), .since = (since_), \
 }
 /* Elements that a load replaces, zeroed first; their table must hold no pointers. */
 #define VMSTATE_FIELD_STRUCT_BUFFER(Type, member, count_member, max, Element, desc_, since_) { \
     .name = #member, .kind = VMSTATE_KIND_STRUCT, .form = VMSTATE_FORM_RESIZED, \
-    .offset = VMSTATE_OFFSET(Type, member, Element *), .size = sizeof(Element), \
+    .offset = VMSTATE_OFFSET(Type, member, __typeof__(Element) *), .size = sizeof(Element), \
     .count_offset = VMSTATE_OFFSET(Type, count_member, uint32_t), .max_count = (max), \
     .desc = (desc_), .since = (since_), \
 }

@@ -104,18 +104,17 @@ bool virt_chain_add(VirtChain *chain, const GuestMemory *mem, const VirtqDesc *d
 
 /* --- mapping --- */
 
-uint8_t *virtq_map_area(const GuestMemory *mem, uint64_t address, uint64_t len, uint64_t align,
-                        GuestAccess access, const char *name, GError **error)
+uint8_t *virtq_map_area(const GuestMemory *mem, const VirtqSpan *span, GError **error)
 {
-    if (!is_aligned(address, align)) {
+    if (!is_aligned(span->address, span->align)) {
         return fail_null(error, VMM_ERROR_GUEST, "%s: 0x%" PRIx64 " is not a multiple of %" PRIu64,
-                         name, address, align);
+                         span->name, span->address, span->align);
     }
 
-    uint8_t *hva = guest_mem_ptr(mem, GPA(address), len, access, error);
+    uint8_t *hva = guest_mem_ptr(mem, GPA(span->address), span->len, span->access, error);
 
     if (!hva) {
-        g_prefix_error(error, "%s: ", name);
+        g_prefix_error(error, "%s: ", span->name);
     }
     return hva;
 }

@@ -28,22 +28,29 @@
 
 static bool packed_map(VirtQueue *q, const GuestMemory *mem, GError **error)
 {
+    const VirtqSpan desc = {.name = "desc_address",
+                            .address = q->desc_address,
+                            .len = (uint64_t)q->size * VIRTQ_DESC_BYTES,
+                            .align = 16,
+                            .access = GUEST_WRITE};
+    const VirtqSpan driver = {.name = "driver_address",
+                              .address = q->driver_address,
+                              .len = EVENT_BYTES,
+                              .align = 4,
+                              .access = GUEST_READ};
+    const VirtqSpan device = {.name = "device_address",
+                              .address = q->device_address,
+                              .len = EVENT_BYTES,
+                              .align = 4,
+                              .access = GUEST_WRITE};
+
     if (q->last_avail >= q->size || q->last_used >= q->size) {
         return fail(error, VMM_ERROR_GUEST, "position: %u and %u in a ring of %u", q->last_avail,
                     q->last_used, q->size);
     }
-    q->desc_ring = virtq_map_area(mem, q->desc_address, (uint64_t)q->size * VIRTQ_DESC_BYTES, 16,
-                                  GUEST_WRITE, "desc_address", error);
-    if (!q->desc_ring) {
-        return false;
-    }
-    q->driver_area =
-        virtq_map_area(mem, q->driver_address, EVENT_BYTES, 4, GUEST_READ, "driver_address", error);
-    if (!q->driver_area) {
-        return false;
-    }
-    q->device_area = virtq_map_area(mem, q->device_address, EVENT_BYTES, 4, GUEST_WRITE,
-                                    "device_address", error);
+    q->desc_ring = virtq_map_area(mem, &desc, error);
+    q->driver_area = q->desc_ring ? virtq_map_area(mem, &driver, error) : NULL;
+    q->device_area = q->driver_area ? virtq_map_area(mem, &device, error) : NULL;
     return q->device_area != NULL;
 }
 

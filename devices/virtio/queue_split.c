@@ -13,29 +13,48 @@
 #define RING_FLAGS      0
 #define RING_INDEX      2
 #define RING_SLOTS      4
-#define USED_BYTES      8 /* of one slot of the device area */
+#define AVAIL_BYTES     2
+#define USED_BYTES      8
+#define EVENT_BYTES     2
 #define NO_NOTIFICATION 1 /* of either side's flags */
 
 static bool split_map(VirtQueue *q, const GuestMemory *mem, GError **error)
 {
     uint64_t size = q->size;
+    const VirtqSpan desc = {.name = "desc_address",
+                            .address = q->desc_address,
+                            .len = size * VIRTQ_DESC_BYTES,
+                            .align = 16,
+                            .access = GUEST_READ};
+    const VirtqSpan driver = {.name = "driver_address",
+                              .address = q->driver_address,
+                              .len = RING_SLOTS + size * AVAIL_BYTES + EVENT_BYTES,
+                              .align = 2,
+                              .access = GUEST_READ};
+    const VirtqSpan device = {.name = "device_address",
+                              .address = q->device_address,
+                              .len = RING_SLOTS + size * USED_BYTES + EVENT_BYTES,
+                              .align = 4,
+                              .access = GUEST_WRITE};
 
     if (!is_power_of_two(size)) {
         return fail(error, VMM_ERROR_GUEST, "size: %u is not a power of two", q->size);
     }
-    q->desc_ring = virtq_map_area(mem, q->desc_address, size * VIRTQ_DESC_BYTES, 16, GUEST_READ,
-                                  "desc_address", error);
-    if (!q->desc_ring) {
-        return false;
-    }
-    q->driver_area = virtq_map_area(mem, q->driver_address, RING_SLOTS + size * 2 + 2, 2,
-                                    GUEST_READ, "driver_address", error);
-    if (!q->driver_area) {
-        return false;
-    }
-    q->device_area = virtq_map_area(mem, q->device_address, RING_SLOTS + size * USED_BYTES + 2, 4,
-                                    GUEST_WRITE, "device_address", error);
+    q->desc_ring = virtq_map_area(mem, &desc, error);
+    q->driver_area = q->desc_ring ? virtq_map_area(mem, &driver, error) : NULL;
+    q->device_area = q->driver_area ? virtq_map_area(mem, &device, error) : NULL;
     return q->device_area != NULL;
+}
+
+/* Slot n of the driver's and of the device's area; behind the last lies the event index. */
+static uint8_t *avail_slot(const VirtQueue *q, size_t n)
+{
+    return q->driver_area + RING_SLOTS + n * AVAIL_BYTES;
+}
+
+static uint8_t *used_slot(const VirtQueue *q, size_t n)
+{
+    return q->device_area + RING_SLOTS + n * USED_BYTES;
 }
 
 static uint16_t ring_place(const VirtQueue *q, uint16_t index)
@@ -123,8 +142,7 @@ static bool split_pop(VirtQueue *q, const GuestMemory *mem, VirtChain *chain, GE
         return fail(error, VMM_ERROR_GUEST, "%u chains announced in a ring of %u", ahead, q->size);
     }
 
-    const uint8_t *slot = q->driver_area + RING_SLOTS + 2 * ring_place(q, q->last_avail);
-    uint16_t head = ring_load16(slot);
+    uint16_t head = ring_load16(avail_slot(q, ring_place(q, q->last_avail)));
 
     if (!read_chain(q, mem, head, chain, error)) {
         return false;
@@ -143,7 +161,7 @@ static void split_unpop(VirtQueue *q, const VirtChain *chain)
 
 static void split_push(VirtQueue *q, const VirtChain *chain, uint32_t written)
 {
-    uint8_t *slot = q->device_area + RING_SLOTS + USED_BYTES * ring_place(q, q->last_used);
+    uint8_t *slot = used_slot(q, ring_place(q, q->last_used));
 
     ring_store32(slot, chain->id);
     ring_store32(slot + 4, written);
@@ -157,7 +175,7 @@ static void split_want_kicks(VirtQueue *q, bool on)
         ring_store16(q->device_area + RING_FLAGS, on ? 0 : NO_NOTIFICATION);
     } else if (on) {
         /* A stale event is one that the guest has passed, which is the same as asking not to. */
-        ring_store16(q->device_area + RING_SLOTS + USED_BYTES * q->size, q->last_avail);
+        ring_store16(used_slot(q, q->size), q->last_avail);
     }
 }
 
@@ -168,7 +186,7 @@ static bool split_wants_interrupt(VirtQueue *q)
         return !(ring_load16(q->driver_area + RING_FLAGS) & NO_NOTIFICATION);
     }
 
-    uint16_t event = ring_load16(q->driver_area + RING_SLOTS + 2 * q->size);
+    uint16_t event = ring_load16(avail_slot(q, q->size));
 
     return virtq_event_passed(event, q->last_used, q->unsignalled);
 }

@@ -43,14 +43,14 @@ static inline uint16_t ring_load16(const uint8_t *at)
     return GUINT16_FROM_LE(__atomic_load_n((const uint16_t *)(const void *)at, __ATOMIC_ACQUIRE));
 }
 
-static inline void ring_store16(uint8_t *at, uint16_t value)
+static inline void ring_store16(void *at, uint16_t value)
 {
-    __atomic_store_n((uint16_t *)(void *)at, GUINT16_TO_LE(value), __ATOMIC_RELEASE);
+    __atomic_store_n((uint16_t *)at, GUINT16_TO_LE(value), __ATOMIC_RELEASE);
 }
 
-static inline void ring_store32(uint8_t *at, uint32_t value)
+static inline void ring_store32(void *at, uint32_t value)
 {
-    __atomic_store_n((uint32_t *)(void *)at, GUINT32_TO_LE(value), __ATOMIC_RELAXED);
+    __atomic_store_n((uint32_t *)at, GUINT32_TO_LE(value), __ATOMIC_RELAXED);
 }
 
 /* Our stores before it are seen before our loads after it look. */
@@ -59,9 +59,17 @@ static inline void ring_fence(void)
     __atomic_thread_fence(__ATOMIC_SEQ_CST);
 }
 
-/* Maps one area of a ring, which must be aligned and lie in one block of RAM. */
-uint8_t *virtq_map_area(const GuestMemory *mem, uint64_t address, uint64_t len, uint64_t align,
-                        GuestAccess access, const char *name, GError **error);
+/* One area of a ring, as the guest described it. */
+typedef struct VirtqSpan {
+    const char *name; /* for the error message */
+    uint64_t address;
+    uint64_t len;
+    uint64_t align;
+    GuestAccess access;
+} VirtqSpan;
+
+/* It must be aligned and lie in one block of RAM. */
+uint8_t *virtq_map_area(const GuestMemory *mem, const VirtqSpan *span, GError **error);
 
 /* Empties the chain but keeps its array. */
 void virt_chain_restart(VirtChain *chain);

@@ -172,11 +172,11 @@ struct VirtioDevice {
 extern const VmStateDesc virtio_vmstate;
 
 /* The shared part of a device's DeviceOps. */
-bool virtio_realize(Device *dev, GError **error);
-void virtio_reset(Device *dev);
-bool virtio_drain(Device *dev, GError **error);
-void virtio_resume(Device *dev);
-void virtio_finalize(Device *dev);
+bool virtio_realize(Device *base, GError **error);
+void virtio_reset(Device *base);
+bool virtio_drain(Device *base, GError **error);
+void virtio_resume(Device *base);
+void virtio_finalize(Device *base);
 
 /* clang-format off */
 #define VIRTIO_DEVICE_OPS \
