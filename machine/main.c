@@ -5,14 +5,19 @@
 #include "machine/options.h"
 #include "machine/qtest.h"
 #include "machine/signals.h"
+#include "machine/support.h"
 #include "machine/vm.h"
+#include "util/error.h"
 #include "util/fd.h"
 #include "util/log.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <malloc.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/prctl.h>
 
 static bool open_log(const VmConfig *config, GError **error)
 {
@@ -27,6 +32,18 @@ static bool open_log(const VmConfig *config, GError **error)
         log_init(fd, LOG_LEVEL_INFO);
     }
     return fd >= 0;
+}
+
+/* What others see of the process, and what it does when whoever started it ends. */
+static bool name_process(const VmConfig *config, GError **error)
+{
+    if (config->process_name && prctl(PR_SET_NAME, config->process_name) < 0) {
+        return fail_errno(error, errno, "-name process=%s", config->process_name);
+    }
+    if (config->exit_with_parent && prctl(PR_SET_PDEATHSIG, SIGTERM) < 0) {
+        return fail_errno(error, errno, "-run-with exit-with-parent");
+    }
+    return true;
 }
 
 static bool listen_to_test(Vm *vm, Qtest **ret_qtest, GError **error)
@@ -91,7 +108,8 @@ int main(int argc, char **argv)
         g_free(outcome.text);
         return EXIT_SUCCESS;
     }
-    if (!vm_config_validate(config, &error) || !open_log(config, &error) ||
+    if (!vm_config_validate(config, &error) || !support_check(config, &error) ||
+        !open_log(config, &error) || !name_process(config, &error) ||
         !daemon_begin(&daemon, config->daemonize, config->pid_file, &error) ||
         !run_vm(config, &daemon, &status, &error)) {
         fprintf(stderr, "stencil: %s\n", error->message);

@@ -229,8 +229,9 @@ static bool add_virtio(Vm *vm, VirtioDevice *dev, GError **error)
                    transport, error);
 }
 
-static bool add_device(Vm *vm, const PropBag *bag, unsigned number, GError **error)
+static bool add_device(Vm *vm, const PropBag *given, unsigned number, GError **error)
 {
+    g_autoptr(PropBag) bag = prop_bag_copy(given);
     const DeviceType *type = device_type_lookup(prop_bag_type(bag), error);
     g_autofree char *made_up = g_strdup_printf("device%u", number);
     const char *id = prop_bag_id(bag) ? prop_bag_id(bag) : made_up;
@@ -239,6 +240,7 @@ static bool add_device(Vm *vm, const PropBag *bag, unsigned number, GError **err
     if (!type) {
         return false;
     }
+    vm_config_apply_globals(vm->config, bag);
     dev = type->create(&vm->device_context, id, bag, error);
     if (!dev) {
         g_prefix_error(error, "device %s: ", id);

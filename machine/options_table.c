@@ -168,7 +168,7 @@ const Option option_table[] = {
     {.name = "sandbox", .argument = OPTION_VALUE, .group = OPTION_GROUP_PROCESS,
      .implied_key = "enable", .set = option_set_sandbox,
      .form = "on|off[,obsolete=...][,elevateprivileges=...][,spawn=...][,resourcecontrol=...]",
-     .default_text = "on, as StratoVirt; what the other words would allow stays denied",
+     .default_text = "off; there is no filter yet",
      .help = "restrict the system calls of this process"},
     {.name = "disable-seccomp", .argument = OPTION_FLAG, .group = OPTION_GROUP_PROCESS,
      .implied_key = "enable", .fixed = "off", .set = option_set_sandbox,
