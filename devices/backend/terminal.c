@@ -17,7 +17,17 @@
 #include <termios.h>
 #include <unistd.h>
 
-#define LARGE_MAPPING (UINT64_C(16) << 20)
+/* A sanitizer keeps its own books in large mappings: it has to live with the copies. */
+#if defined(__has_feature)
+#define HAS_FEATURE(name) __has_feature(name)
+#else
+#define HAS_FEATURE(name) 0
+#endif
+#if HAS_FEATURE(thread_sanitizer) || defined(__SANITIZE_THREAD__)
+#define LARGE_MAPPING UINTPTR_MAX
+#else
+#define LARGE_MAPPING ((uintptr_t)16 << 20)
+#endif
 
 struct Terminal {
     int fd;
