@@ -2,12 +2,17 @@
 /* virtio-blk when disks fail, and at drain, reset, save and load. */
 #include "devices/virtio/blk.h"
 
+#include "devices/backend/block_file.h"
 #include "tests/support/blk_bench.h"
 #include "tests/support/device_state.h"
 #include "tests/unit/suite.h"
 #include "util/error.h"
+#include "util/fd.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <unistd.h>
 
 /* --- errors --- */
 
@@ -241,6 +246,86 @@ START_TEST(a_disk_of_another_size_is_refused_with_both_sizes)
 }
 END_TEST
 
+/* --- with a thread and a file --- */
+
+#define STRESS_ROUNDS 40
+#define STRESS_BATCH  5
+
+/* Waits until every request came back; the loop's thread is at work meanwhile. */
+static void collect(VirtDriver *driver, unsigned wanted)
+{
+    uint32_t id;
+    uint32_t len;
+
+    while (wanted > 0) {
+        if (virt_driver_take(driver, 0, &id, &len)) {
+            wanted--;
+        } else {
+            g_thread_yield();
+        }
+    }
+}
+
+static void stress(BlkBench *f, uint32_t type, uint8_t *expected)
+{
+    BlkBenchRequest r[STRESS_BATCH];
+
+    for (unsigned i = 0; i < STRESS_BATCH; i++) {
+        r[i] = blk_bench_make(f, type, i * 8, 4096);
+        if (type == T_OUT) {
+            memset(blk_bench_data(f, &r[i]), ++*expected, 4096);
+        }
+        blk_bench_add(f, 0, &r[i], type == T_IN);
+    }
+    virt_driver_kick(f->driver, 0);
+    if (*expected % 3 == 0) {
+        ck_assert(device_drain(&f->dev->base, NULL));
+        device_resume(&f->dev->base);
+    }
+    collect(f->driver, STRESS_BATCH);
+    for (unsigned i = 0; i < STRESS_BATCH; i++) {
+        ck_assert_uint_eq(blk_bench_status(f, &r[i]), S_OK);
+        if (type == T_IN) {
+            ck_assert_uint_eq(blk_bench_data(f, &r[i])[4095],
+                              (uint8_t)(*expected - STRESS_BATCH + 1 + i));
+        }
+    }
+}
+
+START_TEST(a_thread_serves_a_file_while_the_vm_is_stopped_again_and_again)
+{
+    static const BlockAio ways[] = {BLOCK_AIO_URING, BLOCK_AIO_THREADS, BLOCK_AIO_OFF};
+    char path[] = "/tmp/stencil-blk-XXXXXX";
+    auto_fd int image = mkostemp(path, O_CLOEXEC);
+    const BlockFileConfig config = {.path = path, .aio = ways[_i]};
+    BlkBench f = {.mem = guest_mem_new(NULL), .loop = loop_new_thread("io", NULL)};
+    uint8_t expected = 0;
+
+    ck_assert_int_eq(ftruncate(image, DISK_BYTES), 0);
+    ck_assert(guest_mem_add_plain(f.mem, MEMORY_BYTES, NULL));
+
+    BlockBackend *drive = block_file_open(&config, NULL);
+
+    ck_assert_ptr_nonnull(drive);
+    f.dev = blk_bench_device(f.mem, f.loop, drive, "drive=d");
+    f.driver = virt_driver_new(f.dev, f.mem, HEAP);
+    ck_assert(device_realize(&f.dev->base, NULL));
+    ck_assert(virt_driver_start(f.driver, USUAL_FEATURES | VIRTIO_FEATURE_EVENT_IDX, 16));
+    for (unsigned round = 0; round < STRESS_ROUNDS; round++) {
+        stress(&f, T_OUT, &expected);
+        stress(&f, T_IN, &expected);
+    }
+    ck_assert(device_drain(&f.dev->base, NULL));
+    device_reset(&f.dev->base);
+    virt_driver_free(f.driver);
+    device_free(&f.dev->base);
+    block_close(drive);
+    loop_free(f.loop);
+    guest_mem_free(f.mem);
+    unlink(path);
+}
+END_TEST
+
 int main(void)
 {
     TCase *tc = tcase_create("virtio_blk_life");
@@ -253,6 +338,7 @@ int main(void)
     tcase_add_test(tc, a_reset_forgets_what_waits);
     tcase_add_test(tc, drain_ends_everything_and_resume_goes_on);
     tcase_add_test(tc, a_reset_with_requests_in_flight_lets_go_of_guest_memory);
+    tcase_add_loop_test(tc, a_thread_serves_a_file_while_the_vm_is_stopped_again_and_again, 0, 3);
     tcase_add_test(tc, a_device_without_a_loop_is_refused);
     tcase_add_test(tc, the_state_survives_a_round_trip_and_damage_does_no_harm);
     tcase_add_test(tc, a_disk_of_another_size_is_refused_with_both_sizes);
