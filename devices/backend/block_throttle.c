@@ -177,13 +177,13 @@ static void apply_on_loop(void *opaque)
     pump(t);
 }
 
-static BlockThrottle *find_throttle(const BlockBackend *blk)
+static BlockThrottle *find_throttle(BlockBackend *blk)
 {
     while (blk && blk->ops != &throttle_ops) {
         blk = blk->child;
     }
     g_assert(blk);
-    return (BlockThrottle *)(uintptr_t)blk;
+    return (BlockThrottle *)blk;
 }
 
 bool block_throttle_set(BlockBackend *blk, const ThrottleConfig *config, GError **error)
@@ -206,7 +206,7 @@ bool block_throttle_set(BlockBackend *blk, const ThrottleConfig *config, GError 
     return true;
 }
 
-ThrottleConfig block_throttle_get(const BlockBackend *blk)
+ThrottleConfig block_throttle_get(BlockBackend *blk)
 {
     return find_throttle(blk)->config;
 }

@@ -15,6 +15,6 @@ BlockBackend *block_throttle_new(BlockBackend *child, const ThrottleConfig *conf
 
 /* Main thread.  blk is a chain with a throttle in it. */
 bool block_throttle_set(BlockBackend *blk, const ThrottleConfig *config, GError **error);
-ThrottleConfig block_throttle_get(const BlockBackend *blk);
+ThrottleConfig block_throttle_get(BlockBackend *blk);
 
 #endif

@@ -128,30 +128,39 @@ void block_uring_flush(BlockUring *ring)
     }
 }
 
-bool block_uring_reap(BlockUring *ring)
+/* The kernel asks for another try. */
+static bool try_again(BlockUring *ring, BlockIo *io)
+{
+    return (io->result == -EINTR || io->result == -EAGAIN) && block_uring_queue(ring, io);
+}
+
+/* done may queue and flush: the entries are copied and given back before the first call. */
+static unsigned reap_some(BlockUring *ring)
 {
     struct io_uring_cqe *cqes[REAP_BATCH];
+    BlockIo *ios[REAP_BATCH];
     unsigned count = io_uring_peek_batch_cqe(&ring->ring, cqes, REAP_BATCH);
-    bool any = count > 0;
 
-    while (count > 0) {
-        /* done may queue and flush: the entries are copied and given back before the first call. */
-        BlockIo *ios[REAP_BATCH];
-
-        for (unsigned i = 0; i < count; i++) {
-            ios[i] = io_uring_cqe_get_data(cqes[i]);
-            ios[i]->result = cqes[i]->res;
-        }
-        io_uring_cq_advance(&ring->ring, count);
-        for (unsigned i = 0; i < count; i++) {
-            if (ios[i]->result == -EINTR || ios[i]->result == -EAGAIN) {
-                if (block_uring_queue(ring, ios[i])) {
-                    continue;
-                }
-            }
+    for (unsigned i = 0; i < count; i++) {
+        ios[i] = io_uring_cqe_get_data(cqes[i]);
+        ios[i]->result = cqes[i]->res;
+    }
+    io_uring_cq_advance(&ring->ring, count);
+    for (unsigned i = 0; i < count; i++) {
+        if (!try_again(ring, ios[i])) {
             ios[i]->done(ios[i], ios[i]->result);
         }
-        count = count == REAP_BATCH ? io_uring_peek_batch_cqe(&ring->ring, cqes, REAP_BATCH) : 0;
+    }
+    return count;
+}
+
+bool block_uring_reap(BlockUring *ring)
+{
+    unsigned count = reap_some(ring);
+    bool any = count > 0;
+
+    while (count == REAP_BATCH) {
+        count = reap_some(ring);
     }
     return any;
 }
