@@ -10,7 +10,7 @@
 /* So that a guest which is answered from the page cache cannot keep the loop from its other work. */
 #define BATCH_MAX_ROUNDS 8u
 
-#define RING_RETRY_NS    (1000 * 1000)
+#define RING_RETRY_NS    INT64_C(1000000)
 
 struct BlockLoop {
     Loop *loop;

@@ -13,9 +13,13 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <glib/gstdio.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #define IMAGE_BYTES (4 * MIB)
@@ -523,22 +527,42 @@ START_TEST(two_disks_of_a_loop_share_a_ring_and_it_ends_with_the_last)
 }
 END_TEST
 
-START_TEST(a_disk_works_on_a_loop_with_its_own_thread)
+/* From now on this process, which ends with the test, has no io_uring. */
+static void refuse_io_uring(int err)
 {
-    g_autofree char *path = image_new(IMAGE_BYTES);
-    Loop *loop = loop_new_thread("io", NULL);
-    BlockFileConfig config = {.path = path, .aio = ways[_i].aio, .direct = ways[_i].direct};
-    BlockBackend *blk = block_file_open(&config, NULL);
-    BlockStats stats;
+    struct sock_filter filter[] = {
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, __NR_io_uring_setup, 0, 1),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | (unsigned)err),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+    };
+    struct sock_fprog program = {.len = G_N_ELEMENTS(filter), .filter = filter};
 
-    ck_assert_ptr_nonnull(blk);
-    block_attach(blk, loop);
-    block_drain(blk);
-    block_get_stats(blk, &stats);
-    ck_assert_uint_eq(stats.op[BLOCK_READ].requests, 0);
-    block_close(blk);
-    loop_free(loop);
-    g_unlink(path);
+    ck_assert_int_eq(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), 0);
+    ck_assert_int_eq(prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program), 0);
+}
+
+START_TEST(where_io_uring_is_refused_threads_do_the_work)
+{
+    static const int refusals[] = {ENOSYS, EPERM, ENOMEM, EINVAL};
+    Fixture f;
+    BlockFileConfig config = {.aio = BLOCK_AIO_URING};
+    uint8_t *data = aligned_buffer(64 * KIB);
+
+    if (g_strcmp0(g_getenv("CK_FORK"), "no") == 0) {
+        free(data);
+        return; /* the tests behind this one want their io_uring */
+    }
+    refuse_io_uring(refusals[_i]);
+    fixture_init(&f, &config, IMAGE_BYTES);
+    fill(data, 64 * KIB, 9);
+    ck_assert_int_eq(run_one(&f, BLOCK_WRITE, 4096, data, 64 * KIB), 0);
+    memset(data, 0, 64 * KIB);
+    ck_assert_int_eq(run_one(&f, BLOCK_READ, 4096, data, 64 * KIB), 0);
+    ck_assert_uint_eq(data[1], (uint8_t)(9 + 7));
+    ck_assert(!block_loop_has_ring(f.blk->loop));
+    fixture_fini(&f);
+    free(data);
 }
 END_TEST
 
@@ -576,7 +600,7 @@ int main(void)
     tcase_add_test(tc, a_read_only_image_is_opened_read_only);
     tcase_add_loop_test(tc, what_cannot_be_a_disk_is_refused_by_name, 0, G_N_ELEMENTS(bad_paths));
     tcase_add_test(tc, two_disks_of_a_loop_share_a_ring_and_it_ends_with_the_last);
-    tcase_add_loop_test(tc, a_disk_works_on_a_loop_with_its_own_thread, 0, count);
+    tcase_add_loop_test(tc, where_io_uring_is_refused_threads_do_the_work, 0, 4);
     tcase_add_test(tc, zero_test_sees_a_single_bit_anywhere);
     return suite_run("block_file", tc);
 }
