@@ -2,6 +2,7 @@
 /* The face of a block node, in front of a disk in memory. */
 #include "devices/backend/block.h"
 
+#include "devices/backend/block_io.h"
 #include "tests/support/fake_block.h"
 #include "tests/unit/suite.h"
 #include "util/bytes.h"
@@ -295,6 +296,20 @@ START_TEST(a_disk_that_cannot_change_its_size_says_so)
 }
 END_TEST
 
+START_TEST(zero_test_sees_a_single_bit_anywhere)
+{
+    uint8_t data[100] = {0};
+    struct iovec iov[2] = {{data, 33}, {data + 33, 67}};
+
+    ck_assert(block_iov_is_zero(iov, 2));
+    for (unsigned i = 0; i < sizeof(data); i++) {
+        data[i] = 0x80;
+        ck_assert(!block_iov_is_zero(iov, 2));
+        data[i] = 0;
+    }
+}
+END_TEST
+
 int main(void)
 {
     TCase *tc = tcase_create("block");
@@ -309,5 +324,6 @@ int main(void)
     tcase_add_test(tc, error_policies_choose_what_happens_and_the_machine_hears_of_it);
     tcase_add_test(tc, without_a_machine_that_could_stop_an_error_is_reported);
     tcase_add_test(tc, a_disk_that_cannot_change_its_size_says_so);
+    tcase_add_test(tc, zero_test_sees_a_single_bit_anywhere);
     return suite_run("block", tc);
 }

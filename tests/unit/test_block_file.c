@@ -3,7 +3,6 @@
 #include "devices/backend/block_file.h"
 
 #include "devices/backend/block_file_slow.h"
-#include "devices/backend/block_io.h"
 #include "devices/backend/block_loop.h"
 #include "tests/unit/suite.h"
 #include "util/bytes.h"
@@ -566,20 +565,6 @@ START_TEST(where_io_uring_is_refused_threads_do_the_work)
 }
 END_TEST
 
-START_TEST(zero_test_sees_a_single_bit_anywhere)
-{
-    uint8_t data[100] = {0};
-    struct iovec iov[2] = {{data, 33}, {data + 33, 67}};
-
-    ck_assert(block_iov_is_zero(iov, 2));
-    for (unsigned i = 0; i < sizeof(data); i++) {
-        data[i] = 0x80;
-        ck_assert(!block_iov_is_zero(iov, 2));
-        data[i] = 0;
-    }
-}
-END_TEST
-
 int main(void)
 {
     TCase *tc = tcase_create("block_file");
@@ -601,6 +586,5 @@ int main(void)
     tcase_add_loop_test(tc, what_cannot_be_a_disk_is_refused_by_name, 0, G_N_ELEMENTS(bad_paths));
     tcase_add_test(tc, two_disks_of_a_loop_share_a_ring_and_it_ends_with_the_last);
     tcase_add_loop_test(tc, where_io_uring_is_refused_threads_do_the_work, 0, 4);
-    tcase_add_test(tc, zero_test_sees_a_single_bit_anywhere);
     return suite_run("block_file", tc);
 }
