@@ -25,7 +25,7 @@ PROFILES = {
     "asan": ("clang", ["-Db_sanitize=address,undefined", "-Db_lundef=false",
                        "-Dfault_injection=true"]),
     "tsan": ("clang", ["-Db_sanitize=thread", "-Db_lundef=false"]),
-    "fuzz": ("clang", ["-Dfuzz=libfuzzer", "-Db_sanitize=address,undefined", "-Db_lundef=false"]),
+    "fuzz": ("clang", ["-Dfuzz=libfuzzer", "-Dfuzz_seconds=20", "-Db_sanitize=address,undefined", "-Db_lundef=false"]),
 }
 UNIT_PROFILES = ("gcc", "clang", "asan", "tsan")
 SANITIZER_ENV = {
