@@ -19,7 +19,7 @@ OURS = (("stencil vmlinux", "stencil", "vmlinux"), ("stencil vmlinuz", "stencil"
 
 
 def measure(context) -> Result:
-    with Rig(context) as rig:
+    with Rig(context, counted=True) as rig:
         rig.equip()
         initrd = rig.kit / "initrd-cloud.gz"
         cases = [Case(label, f"text:{READY}", rig.guest(vmm, kernel, initrd))
