@@ -3,6 +3,7 @@
 
 #include "devices/backend/block_config.h"
 #include "devices/backend/chardev_kinds.h"
+#include "machine/monitors.h"
 #include "util/error.h"
 #include "util/lock.h"
 #include "util/log.h"
@@ -92,8 +93,12 @@ static bool open_chardevs(Backends *backends, GError **error)
     const GPtrArray *bags = backends->config->chardevs;
 
     for (guint i = 0; i < bags->len; i++) {
-        Chardev *chr = chardev_new(bags->pdata[i], NULL, backends->host.loop, error);
+        Chardev *chr;
 
+        if (monitor_owns_chardev(backends->config, bags->pdata[i])) {
+            continue;
+        }
+        chr = chardev_new(bags->pdata[i], NULL, backends->host.loop, error);
         if (!chr) {
             return false;
         }

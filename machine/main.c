@@ -7,6 +7,7 @@
 #include "machine/signals.h"
 #include "machine/support.h"
 #include "machine/vm.h"
+#include "qmp/server.h"
 #include "util/error.h"
 #include "util/fd.h"
 #include "util/log.h"
@@ -68,23 +69,24 @@ static bool start(Vm *vm, GError **error)
 static bool run_vm(const VmConfig *config, Daemon *daemon, int *ret_status, GError **error)
 {
     g_autoptr(Loop) loop = loop_new("main");
-    VmEventSink events = {0};
+    g_autoptr(QmpServer) qmp = qmp_server_new(config, loop, error);
     g_autoptr(Vm) vm = NULL;
     g_autoptr(Qtest) qtest = NULL;
     Signals signals;
     bool ok;
 
-    if (!signals_begin(&signals, error)) {
+    if (!qmp || !signals_begin(&signals, error)) {
         return false;
     }
-    vm = vm_new(config, loop, &events, error);
-    ok = vm && vm_boot(vm, error) && listen_to_test(vm, &qtest, error) && start(vm, error) &&
-         daemon_ready(daemon, error);
+    vm = vm_new(config, loop, qmp_server_events(qmp), error);
+    ok = vm && qmp_server_start(qmp, vm, error) && vm_boot(vm, error) &&
+         listen_to_test(vm, &qtest, error) && start(vm, error) && daemon_ready(daemon, error);
     if (ok) {
         signals_watch(&signals, vm);
         loop_run(loop);
         *ret_status = vm->exit_status;
     }
+    qmp_server_stop(qmp);
     signals_end(&signals);
     return ok;
 }

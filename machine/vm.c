@@ -271,18 +271,24 @@ bool vm_cont(Vm *vm, GError **error)
     return true;
 }
 
-bool vm_stop(Vm *vm, RunState state, GError **error)
+static bool halt(Vm *vm, RunState state, GError **error)
 {
-    bool was_running = run_state_is_running(vm->state);
+    bool ok;
 
     vcpus_pause(vm->vcpus);
     guest_clock_stop(vm->clock);
-
-    bool ok = drain_devices(vm, error);
-
+    ok = drain_devices(vm, error);
     if (run_state_may_follow(vm->state, state)) {
         set_state(vm, state);
     }
+    return ok;
+}
+
+bool vm_stop(Vm *vm, RunState state, GError **error)
+{
+    bool was_running = run_state_is_running(vm->state);
+    bool ok = halt(vm, state, error);
+
     if (was_running) {
         event_raise(vm->events, "STOP", NULL);
     }
@@ -335,7 +341,8 @@ bool vm_powerdown(Vm *vm, GError **error)
 
 void vm_quit(Vm *vm, bool from_guest, const char *reason, int exit_status)
 {
-    vm_stop(vm, RUN_STATE_SHUTDOWN, NULL);
+    /* No STOP: what ends is not merely stopped, and clients look for SHUTDOWN. */
+    halt(vm, RUN_STATE_SHUTDOWN, NULL);
     event_raise(vm->events, "SHUTDOWN", cause(from_guest, reason));
     vm->exit_status = exit_status;
     loop_quit(vm->loop);

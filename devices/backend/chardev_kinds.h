@@ -10,6 +10,7 @@
 
 #include "devices/backend/chardev_impl.h"
 #include "util/props.h"
+#include "util/socket.h"
 
 typedef struct ChardevNullConfig {
     ChardevCommon common;
@@ -68,6 +69,10 @@ const ChardevKind *chardev_kind_find(const char *name);
 
 /* "socket,id=c0,path=/run/c0.sock,server=on,wait=off".  id is used where the bag has none. */
 Chardev *chardev_new(const PropBag *bag, const char *id, Loop *loop, GError **error);
+
+/* Where the socket is; the error says what is missing or too much. */
+bool chardev_socket_address(const ChardevSocketConfig *config, SocketAddress *ret_address,
+                            GError **error);
 
 Chardev *chardev_null_new(const char *id, const void *config, Loop *loop, GError **error);
 Chardev *chardev_stdio_new(const char *id, const void *config, Loop *loop, GError **error);

@@ -188,8 +188,8 @@ static const ChardevOps chardev_socket_ops = {
     .describe = chardev_socket_describe,
 };
 
-static bool chardev_socket_address(const ChardevSocketConfig *c, SocketAddress *ret_address,
-                                   GError **error)
+bool chardev_socket_address(const ChardevSocketConfig *c, SocketAddress *ret_address,
+                            GError **error)
 {
     g_autofree char *text = NULL;
     bool tcp = c->host || c->port;

@@ -1,0 +1,127 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the VM is made of. */
+#include "machine/backends.h"
+#include "machine/machines.h"
+#include "qmp/generated.h"
+#include "qmp/server.h"
+
+static void add_machine(json_object *list, MachineType type, const MachineOps *ops)
+{
+    g_autofree char *ram_id = g_strconcat(ops->name, ".ram", NULL);
+    json_object *entry = json_object_new_object();
+
+    qmp_add_string(entry, "name", machine_type_names[type]);
+    if (type == MACHINE_MICROVM) {
+        qmp_add_bool(entry, "is-default", true);
+    }
+    qmp_add_int(entry, "cpu-max", ops->max_cpus);
+    qmp_add_bool(entry, "hotpluggable-cpus", false);
+    qmp_add_bool(entry, "numa-mem-supported", false);
+    qmp_add_bool(entry, "deprecated", false);
+    qmp_add_string(entry, "default-ram-id", ram_id);
+    json_object_array_add(list, entry);
+}
+
+bool qmp_cmd_query_machines(QmpCall *call, QmpReply *reply, GError **error)
+{
+    (void)call;
+    (void)error;
+    reply->value = json_object_new_array();
+    for (unsigned i = 0; machine_type_names[i]; i++) {
+        const MachineOps *ops = machine_ops_find((MachineType)i);
+
+        if (ops) {
+            add_machine(reply->value, (MachineType)i, ops);
+        }
+    }
+    return true;
+}
+
+/* CPUs are numbered thread by thread, then core by core, and so on. */
+static json_object *cpu_place(const SmpConfig *smp, unsigned index)
+{
+    json_object *place = json_object_new_object();
+    unsigned core = index / smp->threads;
+    unsigned cluster = core / smp->cores;
+    unsigned die = cluster / smp->clusters;
+
+    qmp_add_int(place, "core-id", core % smp->cores);
+    if (smp->clusters > 1) {
+        qmp_add_int(place, "cluster-id", cluster % smp->clusters);
+    }
+    if (smp->dies > 1) {
+        qmp_add_int(place, "die-id", die % smp->dies);
+    }
+    qmp_add_int(place, "thread-id", index % smp->threads);
+    qmp_add_int(place, "socket-id", die / smp->dies);
+    return place;
+}
+
+bool qmp_cmd_query_cpus_fast(QmpCall *call, QmpReply *reply, GError **error)
+{
+    Vcpus *vcpus = call->vm->vcpus;
+
+    (void)error;
+    reply->value = json_object_new_array();
+    for (unsigned i = 0; i < vcpus_count(vcpus); i++) {
+        g_autofree char *path = g_strdup_printf("/machine/unattached/device[%u]", i);
+        json_object *entry = json_object_new_object();
+
+        qmp_add_int(entry, "thread-id", atomic_load(&vcpus_get(vcpus, i)->thread_id));
+        json_object_object_add(entry, "props", cpu_place(&call->vm->config->smp, i));
+        qmp_add_string(entry, "qom-path", path);
+        qmp_add_int(entry, "cpu-index", i);
+        qmp_add_string(entry, "target", QMP_TARGET);
+        json_object_array_add(reply->value, entry);
+    }
+    return true;
+}
+
+static void add_chardev(json_object *list, const char *label, const char *filename, bool in_use)
+{
+    json_object *entry = json_object_new_object();
+
+    qmp_add_bool(entry, "frontend-open", in_use);
+    qmp_add_string(entry, "filename", filename);
+    qmp_add_string(entry, "label", label);
+    json_object_array_add(list, entry);
+}
+
+bool qmp_cmd_query_chardev(QmpCall *call, QmpReply *reply, GError **error)
+{
+    const GPtrArray *bags = call->vm->config->chardevs;
+
+    (void)error;
+    reply->value = json_object_new_array();
+    for (guint i = 0; i < bags->len; i++) {
+        const char *id = prop_bag_id(bags->pdata[i]);
+        const Chardev *chr = backends_find_chardev(call->vm->backends, id, NULL);
+        g_autofree char *filename =
+            chr ? chardev_describe(chr) : qmp_server_describe(call->server, id);
+
+        if (filename) {
+            add_chardev(reply->value, id, filename, !chr || chardev_is_attached(chr));
+        }
+    }
+    return true;
+}
+
+bool qmp_cmd_query_iothreads(QmpCall *call, QmpReply *reply, GError **error)
+{
+    const GPtrArray *loops = backends_iothreads(call->vm->backends);
+
+    (void)error;
+    reply->value = json_object_new_array();
+    for (guint i = 0; i < loops->len; i++) {
+        json_object *entry = json_object_new_object();
+
+        qmp_add_string(entry, "id", loop_name(loops->pdata[i]));
+        qmp_add_int(entry, "thread-id", loop_thread_id(loops->pdata[i]));
+        qmp_add_int(entry, "poll-max-ns", 0);
+        qmp_add_int(entry, "poll-grow", 0);
+        qmp_add_int(entry, "poll-shrink", 0);
+        qmp_add_int(entry, "aio-max-batch", 0);
+        json_object_array_add(reply->value, entry);
+    }
+    return true;
+}

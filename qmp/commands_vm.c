@@ -1,0 +1,106 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The life of the VM, and who it is. */
+#include "machine/vm.h"
+
+#include "qmp/generated.h"
+#include "util/error.h"
+
+#include <unistd.h>
+
+bool qmp_cmd_query_status(QmpCall *call, QmpReply *reply, GError **error)
+{
+    RunState state = call->vm->state;
+
+    (void)error;
+    reply->value = json_object_new_object();
+    qmp_add_string(reply->value, "status", run_state_name(state));
+    qmp_add_bool(reply->value, "singlestep", false);
+    qmp_add_bool(reply->value, "running", run_state_is_running(state));
+    return true;
+}
+
+/* A VM that stands still for a reason of its own keeps that reason. */
+bool qmp_cmd_stop(QmpCall *call, QmpReply *reply, GError **error)
+{
+    (void)reply;
+    return !run_state_is_running(call->vm->state) || vm_stop(call->vm, RUN_STATE_PAUSED, error);
+}
+
+bool qmp_cmd_cont(QmpCall *call, QmpReply *reply, GError **error)
+{
+    RunState state = call->vm->state;
+
+    (void)reply;
+    if (state == RUN_STATE_SHUTDOWN || state == RUN_STATE_INTERNAL_ERROR) {
+        return fail(error, VMM_ERROR_STATE, "Resetting the Virtual Machine is required");
+    }
+    if (state == RUN_STATE_FINISH_MIGRATE) {
+        return fail(error, VMM_ERROR_STATE, "Migration is not finalized yet");
+    }
+    return vm_cont(call->vm, error);
+}
+
+bool qmp_cmd_system_reset(QmpCall *call, QmpReply *reply, GError **error)
+{
+    (void)reply;
+    return vm_reset(call->vm, /* from_guest= */ false, "host-qmp-system-reset", error);
+}
+
+bool qmp_cmd_system_powerdown(QmpCall *call, QmpReply *reply, GError **error)
+{
+    (void)reply;
+    return vm_powerdown(call->vm, error);
+}
+
+bool qmp_cmd_quit(QmpCall *call, QmpReply *reply, GError **error)
+{
+    (void)reply;
+    (void)error;
+    vm_quit(call->vm, /* from_guest= */ false, "host-qmp-quit", /* exit_status= */ 0);
+    return true;
+}
+
+bool qmp_cmd_query_name(QmpCall *call, QmpReply *reply, GError **error)
+{
+    const char *name = call->vm->config->name;
+
+    (void)error;
+    reply->value = json_object_new_object();
+    if (name) {
+        qmp_add_string(reply->value, "name", name);
+    }
+    return true;
+}
+
+bool qmp_cmd_query_uuid(QmpCall *call, QmpReply *reply, GError **error)
+{
+    const uint8_t *uuid = call->vm->config->uuid;
+    g_autoptr(GString) text = g_string_new(NULL);
+
+    (void)error;
+    for (size_t i = 0; i < sizeof(call->vm->config->uuid); i++) {
+        g_string_append_printf(text, i == 4 || i == 6 || i == 8 || i == 10 ? "-%02x" : "%02x",
+                               uuid[i]);
+    }
+    reply->value = json_object_new_object();
+    qmp_add_string(reply->value, "UUID", text->str);
+    return true;
+}
+
+bool qmp_cmd_query_kvm(QmpCall *call, QmpReply *reply, GError **error)
+{
+    (void)error;
+    reply->value = json_object_new_object();
+    qmp_add_bool(reply->value, "enabled", call->vm->config->accel == ACCEL_KVM);
+    qmp_add_bool(reply->value, "present", access("/dev/kvm", F_OK) == 0);
+    return true;
+}
+
+bool qmp_cmd_query_target(QmpCall *call, QmpReply *reply, GError **error)
+{
+    (void)call;
+    (void)error;
+    reply->value = json_object_new_object();
+    qmp_add_string(reply->value, "arch", QMP_TARGET);
+    return true;
+}
