@@ -11,13 +11,16 @@
 #include "hypervisor/x86/cpu_model.h"
 
 #include "hypervisor/kvm.h"
+#include "hypervisor/x86/cpuid_cache.h"
 #include "util/bytes.h"
 #include "util/error.h"
+#include "util/loop.h"
 
 #include <errno.h>
 #include <linux/kvm.h>
 
 #define MAX_ENTRIES       256
+#define SLOW_ANSWER_NS    100000
 
 #define LEAF_FEATURES     0x1
 #define LEAF_CACHE        0x4
@@ -106,11 +109,23 @@ static uint32_t *entry_register(struct kvm_cpuid_entry2 *entry, CpuidRegister re
 
 static bool get_supported(CpuModel *model, GError **error)
 {
+    int kvm_fd = model->kvm->fd;
+
+    if (cpuid_cache_load(NULL, kvm_fd, model->table, MAX_ENTRIES)) {
+        return true;
+    }
     model->table->nent = MAX_ENTRIES;
 
-    int result = kvm_ioctl(model->kvm->fd, KVM_GET_SUPPORTED_CPUID, model->table);
+    int64_t asked = loop_now_ns();
+    int result = kvm_ioctl(kvm_fd, KVM_GET_SUPPORTED_CPUID, model->table);
 
-    return result >= 0 || fail_errno(error, -result, "KVM_GET_SUPPORTED_CPUID");
+    if (result < 0) {
+        return fail_errno(error, -result, "KVM_GET_SUPPORTED_CPUID");
+    }
+    if (loop_now_ns() - asked > SLOW_ANSWER_NS) {
+        cpuid_cache_save(NULL, kvm_fd, model->table);
+    }
+    return true;
 }
 
 static bool set_feature(CpuidTable *table, const char *name, bool on, bool supported,
