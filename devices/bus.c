@@ -8,18 +8,10 @@
 #include <inttypes.h>
 #include <stdatomic.h>
 
-typedef struct Window {
-    uint64_t base;
-    uint64_t size;
-    const char *owner;
-    const BusOps *ops;
-    void *opaque;
-} Window;
-
 /* Sorted by base, no two overlap. */
 typedef struct WindowTable {
     size_t count;
-    Window windows[];
+    BusWindow windows[];
 } WindowTable;
 
 struct Bus {
@@ -33,7 +25,7 @@ struct Bus {
 
 static WindowTable *table_alloc(size_t count)
 {
-    WindowTable *table = g_malloc(sizeof(*table) + count * sizeof(Window));
+    WindowTable *table = g_malloc(sizeof(*table) + count * sizeof(BusWindow));
 
     table->count = count;
     return table;
@@ -87,13 +79,13 @@ static size_t windows_below(const WindowTable *table, uint64_t address)
     return low;
 }
 
-static bool bus_map_locked(Bus *bus, const Window *window, GError **error) REQUIRES(bus->lock)
+static bool bus_map_locked(Bus *bus, const BusWindow *window, GError **error) REQUIRES(bus->lock)
 {
     const WindowTable *old = atomic_load_explicit(&bus->table, memory_order_relaxed);
     size_t at = windows_below(old, window->base);
-    const Window *below = at > 0 ? &old->windows[at - 1] : NULL;
-    const Window *above = at < old->count ? &old->windows[at] : NULL;
-    const Window *clash = NULL;
+    const BusWindow *below = at > 0 ? &old->windows[at - 1] : NULL;
+    const BusWindow *above = at < old->count ? &old->windows[at] : NULL;
+    const BusWindow *clash = NULL;
 
     if (below && below->base + (below->size - 1) >= window->base) {
         clash = below;
@@ -109,28 +101,25 @@ static bool bus_map_locked(Bus *bus, const Window *window, GError **error) REQUI
 
     WindowTable *table = table_alloc(old->count + 1);
 
-    memcpy(table->windows, old->windows, at * sizeof(Window));
+    memcpy(table->windows, old->windows, at * sizeof(BusWindow));
     table->windows[at] = *window;
-    memcpy(&table->windows[at + 1], &old->windows[at], (old->count - at) * sizeof(Window));
+    memcpy(&table->windows[at + 1], &old->windows[at], (old->count - at) * sizeof(BusWindow));
     bus_publish_locked(bus, table);
     return true;
 }
 
-bool bus_map(Bus *bus, uint64_t base, uint64_t size, const char *owner, const BusOps *ops,
-             void *opaque, GError **error)
+bool bus_map(Bus *bus, const BusWindow *window, GError **error)
 {
-    const Window window = {
-        .base = base, .size = size, .owner = owner, .ops = ops, .opaque = opaque};
     uint64_t last;
 
-    if (size == 0 || !checked_add(base, size - 1, &last)) {
+    if (window->size == 0 || !checked_add(window->base, window->size - 1, &last)) {
         return fail(error, VMM_ERROR_CONFIG,
-                    "%s: %s bus window at 0x%" PRIx64 " has impossible size 0x%" PRIx64, owner,
-                    bus->name, base, size);
+                    "%s: %s bus window at 0x%" PRIx64 " has impossible size 0x%" PRIx64,
+                    window->owner, bus->name, window->base, window->size);
     }
     mutex_lock(&bus->lock);
 
-    bool ok = bus_map_locked(bus, &window, error);
+    bool ok = bus_map_locked(bus, window, error);
 
     mutex_unlock(&bus->lock);
     return ok;
@@ -146,14 +135,14 @@ void bus_unmap(Bus *bus, uint64_t base)
     if (at > 0 && old->windows[at - 1].base == base) {
         WindowTable *table = table_alloc(old->count - 1);
 
-        memcpy(table->windows, old->windows, (at - 1) * sizeof(Window));
-        memcpy(&table->windows[at - 1], &old->windows[at], (old->count - at) * sizeof(Window));
+        memcpy(table->windows, old->windows, (at - 1) * sizeof(BusWindow));
+        memcpy(&table->windows[at - 1], &old->windows[at], (old->count - at) * sizeof(BusWindow));
         bus_publish_locked(bus, table);
     }
     mutex_unlock(&bus->lock);
 }
 
-static const Window *bus_find(const WindowTable *table, uint64_t address, unsigned size)
+static const BusWindow *bus_find(const WindowTable *table, uint64_t address, unsigned size)
 {
     size_t at = windows_below(table, address);
 
@@ -161,7 +150,7 @@ static const Window *bus_find(const WindowTable *table, uint64_t address, unsign
         return NULL;
     }
 
-    const Window *window = &table->windows[at - 1];
+    const BusWindow *window = &table->windows[at - 1];
 
     return range_fits(address - window->base, size, window->size) ? window : NULL;
 }
@@ -169,7 +158,7 @@ static const Window *bus_find(const WindowTable *table, uint64_t address, unsign
 bool bus_read(Bus *bus, uint64_t address, unsigned size, uint64_t *ret_value)
 {
     const WindowTable *table = atomic_load_explicit(&bus->table, memory_order_acquire);
-    const Window *window = bus_find(table, address, size);
+    const BusWindow *window = bus_find(table, address, size);
 
     if (!window) {
         *ret_value = UINT64_MAX;
@@ -182,7 +171,7 @@ bool bus_read(Bus *bus, uint64_t address, unsigned size, uint64_t *ret_value)
 bool bus_write(Bus *bus, uint64_t address, unsigned size, uint64_t value)
 {
     const WindowTable *table = atomic_load_explicit(&bus->table, memory_order_acquire);
-    const Window *window = bus_find(table, address, size);
+    const BusWindow *window = bus_find(table, address, size);
 
     if (!window) {
         return false;

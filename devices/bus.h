@@ -28,12 +28,17 @@ Bus *bus_new(const char *name);
 void bus_free(Bus *bus);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(Bus, bus_free)
 
-/*
- * Refuses an empty window and one that overlaps another.  owner names the device in messages and
- * must outlive the window.
- */
-bool bus_map(Bus *bus, uint64_t base, uint64_t size, const char *owner, const BusOps *ops,
-             void *opaque, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+/* owner names the device in messages and must outlive the window. */
+typedef struct BusWindow {
+    uint64_t base;
+    uint64_t size;
+    const char *owner;
+    const BusOps *ops;
+    void *opaque;
+} BusWindow;
+
+/* Refuses an empty window and one that overlaps another. */
+bool bus_map(Bus *bus, const BusWindow *window, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
 /* Removes the window that starts at base, if there is one. */
 void bus_unmap(Bus *bus, uint64_t base);

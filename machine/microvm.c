@@ -102,8 +102,13 @@ static bool add_ioapic(Vm *vm, GError **error)
 
     vm->machine->ioapic = ioapic_new("ioapic", &config);
     return vm_add_device(vm, vm->machine->ioapic, error) &&
-           bus_map(vm->mmio, IOAPIC_MMIO_BASE, IOAPIC_MMIO_SIZE, "ioapic", &ioapic_bus_ops,
-                   vm->machine->ioapic, error);
+           bus_map(vm->mmio,
+                   &(BusWindow){.base = IOAPIC_MMIO_BASE,
+                                .size = IOAPIC_MMIO_SIZE,
+                                .owner = "ioapic",
+                                .ops = &ioapic_bus_ops,
+                                .opaque = vm->machine->ioapic},
+                   error);
 }
 
 static IrqLine wire(Vm *vm, unsigned pin)
@@ -224,9 +229,13 @@ static bool add_virtio(Vm *vm, VirtioDevice *dev, GError **error)
         device_free(transport);
         return false;
     }
-    return vm_add_device(vm, transport, error) &&
-           bus_map(vm->mmio, slot.base, MICROVM_VIRTIO_SIZE, dev->base.id, &virtio_mmio_bus_ops,
-                   transport, error);
+    return vm_add_device(vm, transport, error) && bus_map(vm->mmio,
+                                                          &(BusWindow){.base = slot.base,
+                                                                       .size = MICROVM_VIRTIO_SIZE,
+                                                                       .owner = dev->base.id,
+                                                                       .ops = &virtio_mmio_bus_ops,
+                                                                       .opaque = transport},
+                                                          error);
 }
 
 static bool add_device(Vm *vm, const PropBag *given, unsigned number, GError **error)

@@ -42,12 +42,12 @@ static int64_t read_span(int fd, uint8_t *data, uint64_t len, uint64_t offset)
     return (int64_t)got;
 }
 
-static int64_t write_span(int fd, uint8_t *data, uint64_t len, uint64_t offset, int rw_flags)
+static int64_t write_span(int fd, void *data, uint64_t len, uint64_t offset, int rw_flags)
 {
     uint64_t put = 0;
 
     while (put < len) {
-        struct iovec iov = {.iov_base = data + put, .iov_len = len - put};
+        struct iovec iov = {.iov_base = (uint8_t *)data + put, .iov_len = len - put};
         ssize_t n = pwritev2(fd, &iov, 1, (off_t)(offset + put), rw_flags);
 
         if (n < 0 && errno != EINTR) {

@@ -431,7 +431,13 @@ static bool cmos_realize(Device *dev, GError **error)
     Cmos *s = (Cmos *)dev;
 
     s->timer = guest_timer_new(s->config.clock, cmos_timer, s);
-    s->mapped = bus_map(s->config.ports, CMOS_PORT, CMOS_PORTS, dev->id, &cmos_bus_ops, s, error);
+    s->mapped = bus_map(s->config.ports,
+                        &(BusWindow){.base = CMOS_PORT,
+                                     .size = CMOS_PORTS,
+                                     .owner = dev->id,
+                                     .ops = &cmos_bus_ops,
+                                     .opaque = s},
+                        error);
     return s->mapped;
 }
 

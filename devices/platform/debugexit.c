@@ -39,7 +39,13 @@ static bool debugexit_realize(Device *dev, GError **error)
     if (n != 1 && n != 2 && n != 4) {
         return fail(error, VMM_ERROR_CONFIG, "%u ports, expected 1, 2 or 4", n);
     }
-    s->mapped = bus_map(s->config.ports, s->config.port, n, dev->id, &debugexit_bus_ops, s, error);
+    s->mapped = bus_map(s->config.ports,
+                        &(BusWindow){.base = s->config.port,
+                                     .size = n,
+                                     .owner = dev->id,
+                                     .ops = &debugexit_bus_ops,
+                                     .opaque = s},
+                        error);
     return s->mapped;
 }
 

@@ -65,8 +65,13 @@ static bool ged_realize(Device *dev, GError **error)
 {
     Ged *s = (Ged *)dev;
 
-    s->mapped =
-        bus_map(s->config.mmio, s->config.base, GED_MMIO_SIZE, dev->id, &ged_bus_ops, s, error);
+    s->mapped = bus_map(s->config.mmio,
+                        &(BusWindow){.base = s->config.base,
+                                     .size = GED_MMIO_SIZE,
+                                     .owner = dev->id,
+                                     .ops = &ged_bus_ops,
+                                     .opaque = s},
+                        error);
     return s->mapped;
 }
 

@@ -182,11 +182,23 @@ static bool i8042_realize(Device *dev, GError **error)
 {
     I8042 *s = (I8042 *)dev;
 
-    if (!bus_map(s->config.ports, I8042_DATA_PORT, 1, dev->id, &i8042_data_ops, s, error)) {
+    if (!bus_map(s->config.ports,
+                 &(BusWindow){.base = I8042_DATA_PORT,
+                              .size = 1,
+                              .owner = dev->id,
+                              .ops = &i8042_data_ops,
+                              .opaque = s},
+                 error)) {
         return false;
     }
     s->mapped++;
-    if (!bus_map(s->config.ports, I8042_COMMAND_PORT, 1, dev->id, &i8042_command_ops, s, error)) {
+    if (!bus_map(s->config.ports,
+                 &(BusWindow){.base = I8042_COMMAND_PORT,
+                              .size = 1,
+                              .owner = dev->id,
+                              .ops = &i8042_command_ops,
+                              .opaque = s},
+                 error)) {
         return false;
     }
     s->mapped++;

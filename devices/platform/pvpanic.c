@@ -43,7 +43,13 @@ static bool pvpanic_realize(Device *dev, GError **error)
     if (s->config.events & ~(PVPANIC_PANICKED | PVPANIC_CRASHLOADED)) {
         return fail(error, VMM_ERROR_CONFIG, "events %u, expected 0 to 3", s->config.events);
     }
-    s->mapped = bus_map(s->config.ports, s->config.port, 1, dev->id, &pvpanic_bus_ops, s, error);
+    s->mapped = bus_map(s->config.ports,
+                        &(BusWindow){.base = s->config.port,
+                                     .size = 1,
+                                     .owner = dev->id,
+                                     .ops = &pvpanic_bus_ops,
+                                     .opaque = s},
+                        error);
     return s->mapped;
 }
 

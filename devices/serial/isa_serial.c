@@ -49,8 +49,13 @@ static bool isa_serial_realize(Device *dev, GError **error)
     if (!uart16550_connect(&s->uart, &uart_config, error)) {
         return false;
     }
-    s->mapped = bus_map(s->config.ports, s->config.port, ISA_SERIAL_PORTS, dev->id,
-                        &isa_serial_bus_ops, s, error);
+    s->mapped = bus_map(s->config.ports,
+                        &(BusWindow){.base = s->config.port,
+                                     .size = ISA_SERIAL_PORTS,
+                                     .owner = dev->id,
+                                     .ops = &isa_serial_bus_ops,
+                                     .opaque = s},
+                        error);
     return s->mapped;
 }
 

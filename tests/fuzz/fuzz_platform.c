@@ -121,8 +121,13 @@ static Board *board_new(void)
         g_assert(ok);
     }
 
-    bool mapped = bus_map(board->mmio, IOAPIC_MMIO_BASE, IOAPIC_MMIO_SIZE, "ioapic",
-                          &ioapic_bus_ops, board->chips[IOAPIC], NULL);
+    bool mapped = bus_map(board->mmio,
+                          &(BusWindow){.base = IOAPIC_MMIO_BASE,
+                                       .size = IOAPIC_MMIO_SIZE,
+                                       .owner = "ioapic",
+                                       .ops = &ioapic_bus_ops,
+                                       .opaque = board->chips[IOAPIC]},
+                          NULL);
 
     g_assert(mapped);
     return board;

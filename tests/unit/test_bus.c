@@ -43,8 +43,13 @@ static void map_probe(Bus *bus, Probe *probe, uint64_t base, uint64_t size)
     g_autoptr(GError) error = NULL;
 
     probe->base = base;
-    ck_assert_msg(bus_map(bus, base, size, "probe", &probe_ops, probe, &error), "%s",
-                  error ? error->message : "");
+    ck_assert_msg(
+        bus_map(
+            bus,
+            &(BusWindow){
+                .base = base, .size = size, .owner = "probe", .ops = &probe_ops, .opaque = probe},
+            &error),
+        "%s", error ? error->message : "");
 }
 
 START_TEST(an_access_reaches_the_window_it_lies_in)
@@ -120,8 +125,13 @@ START_TEST(windows_that_overlap_are_refused_by_name)
                                                    " (+0x%" PRIx64 ") overlaps probe at 0x1000",
                                                    clashes[i].base, clashes[i].size);
 
-        ck_assert(
-            !bus_map(bus, clashes[i].base, clashes[i].size, "late", &probe_ops, &probe, &error));
+        ck_assert(!bus_map(bus,
+                           &(BusWindow){.base = clashes[i].base,
+                                        .size = clashes[i].size,
+                                        .owner = "late",
+                                        .ops = &probe_ops,
+                                        .opaque = &probe},
+                           &error));
         ck_assert_int_eq(error->code, VMM_ERROR_CONFIG);
         ck_assert_str_eq(error->message, message);
     }
@@ -138,9 +148,16 @@ START_TEST(windows_of_impossible_size_are_refused)
     Probe probe = {0};
     uint64_t value;
 
-    ck_assert(!bus_map(bus, 0, 0, "late", &probe_ops, &probe, &empty));
+    ck_assert(!bus_map(
+        bus,
+        &(BusWindow){.base = 0, .size = 0, .owner = "late", .ops = &probe_ops, .opaque = &probe},
+        &empty));
     ck_assert_str_eq(empty->message, "late: mmio bus window at 0x0 has impossible size 0x0");
-    ck_assert(!bus_map(bus, UINT64_MAX, 2, "late", &probe_ops, &probe, &beyond));
+    ck_assert(!bus_map(
+        bus,
+        &(BusWindow){
+            .base = UINT64_MAX, .size = 2, .owner = "late", .ops = &probe_ops, .opaque = &probe},
+        &beyond));
 
     /* but the last byte of all can be had */
     map_probe(bus, &probe, UINT64_MAX, 1);
@@ -254,7 +271,13 @@ START_TEST(readers_never_see_a_half_made_change)
     GThread *readers[STRESS_READERS];
     g_autoptr(GError) error = NULL;
 
-    ck_assert(bus_map(bus, STRESS_FIXED, 0x100, "fixed", &stress_ops, &fixed, &error));
+    ck_assert(bus_map(bus,
+                      &(BusWindow){.base = STRESS_FIXED,
+                                   .size = 0x100,
+                                   .owner = "fixed",
+                                   .ops = &stress_ops,
+                                   .opaque = &fixed},
+                      &error));
     for (unsigned i = 0; i < G_N_ELEMENTS(moving); i++) {
         moving[i] = STRESS_MOVING + i * 0x100;
     }
@@ -265,7 +288,13 @@ START_TEST(readers_never_see_a_half_made_change)
         uint64_t *base = &moving[i % G_N_ELEMENTS(moving)];
 
         if (i / G_N_ELEMENTS(moving) % 2 == 0) {
-            ck_assert(bus_map(bus, *base, 0x100, "moving", &stress_ops, base, &error));
+            ck_assert(bus_map(bus,
+                              &(BusWindow){.base = *base,
+                                           .size = 0x100,
+                                           .owner = "moving",
+                                           .ops = &stress_ops,
+                                           .opaque = base},
+                              &error));
         } else {
             bus_unmap(bus, *base);
         }
@@ -273,7 +302,13 @@ START_TEST(readers_never_see_a_half_made_change)
     /* all moving windows are mapped now or will be: wait until a reader found one */
     for (unsigned i = 0; i < G_N_ELEMENTS(moving); i++) {
         bus_unmap(bus, moving[i]);
-        ck_assert(bus_map(bus, moving[i], 0x100, "moving", &stress_ops, &moving[i], &error));
+        ck_assert(bus_map(bus,
+                          &(BusWindow){.base = moving[i],
+                                       .size = 0x100,
+                                       .owner = "moving",
+                                       .ops = &stress_ops,
+                                       .opaque = &moving[i]},
+                          &error));
     }
     while (atomic_load(&stress.hits) == 0) {
         g_thread_yield();
@@ -299,7 +334,13 @@ static void *race_mapper(void *opaque)
     for (uint64_t at = 0; at < 200; at++) {
         g_autoptr(GError) error = NULL;
 
-        if (bus_map(race->bus, at * 16, 16, "racer", &stress_ops, &base, &error)) {
+        if (bus_map(race->bus,
+                    &(BusWindow){.base = at * 16,
+                                 .size = 16,
+                                 .owner = "racer",
+                                 .ops = &stress_ops,
+                                 .opaque = &base},
+                    &error)) {
             race->wins++;
         }
     }

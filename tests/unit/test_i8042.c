@@ -132,7 +132,9 @@ START_TEST(a_failed_realize_leaves_something_to_free)
     g_autoptr(Device) second = i8042_new("second", &config);
     uint64_t value;
 
-    ck_assert(bus_map(half, 0x64, 1, "else", &ops, NULL, NULL));
+    ck_assert(bus_map(
+        half, &(BusWindow){.base = 0x64, .size = 1, .owner = "else", .ops = &ops, .opaque = NULL},
+        NULL));
     ck_assert(!device_realize(second, NULL));
     device_free(g_steal_pointer(&second));
     ck_assert(!bus_read(half, 0x60, 1, &value));

@@ -81,7 +81,12 @@ static Bench *bench_new(bool with_device)
     }
     b->mmio = virtio_mmio_new("slot0", with_device ? &b->probe->base : NULL, &irq);
     ck_assert(device_realize(b->mmio, &error));
-    ck_assert(bus_map(b->bus, BASE, VIRTIO_MMIO_BYTES, b->mmio->id, &virtio_mmio_bus_ops, b->mmio,
+    ck_assert(bus_map(b->bus,
+                      &(BusWindow){.base = BASE,
+                                   .size = VIRTIO_MMIO_BYTES,
+                                   .owner = b->mmio->id,
+                                   .ops = &virtio_mmio_bus_ops,
+                                   .opaque = b->mmio},
                       &error));
     return b;
 }
