@@ -19,7 +19,7 @@ import traceback
 from dataclasses import dataclass, field
 
 from tests.rig.guest import Drive, Guest
-from tests.rig.job import HostGone
+from tests.rig.job import HostGone, patience
 
 CASE_LIMIT = 180
 TAIL_LINES = 25
@@ -119,7 +119,7 @@ class Runner:
         self.lab.guests = []
         detail = ""
         started = time.monotonic()
-        signal.alarm(case.limit)
+        signal.alarm(int(case.limit * patience()))
         try:
             case.body(self.lab, **case.arguments)
             outcome = "ok"
@@ -127,7 +127,9 @@ class Runner:
             outcome, detail = "skip", str(reason)
         except HostGone:
             raise
-        except Exception:  # a failing case is a result, whatever it raised
+        except Exception as error:  # a failing case is a result, whatever it raised
+            if isinstance(error, TimeoutError):
+                self.lab.host.examine(case.sentence)
             outcome, detail = "not ok", traceback.format_exc() + self.consoles()
         finally:
             signal.alarm(0)

@@ -30,7 +30,7 @@ import time
 from pathlib import Path
 
 from tests.rig import artifacts, channel as wire
-from tests.rig.job import HostGone, Job, Result
+from tests.rig.job import HostGone, Job, Result, patience
 
 ENDED_BY_LIMIT = 124
 START_LIMIT = 120
@@ -64,7 +64,7 @@ class Host:
         try:
             self.connect()
             threading.Thread(target=self.listen, daemon=True).start()
-            if not self.greeted.wait(START_LIMIT) or self.failure:
+            if not self.greeted.wait(START_LIMIT * patience()) or self.failure:
                 why = self.failure or f"no greeting in {START_LIMIT} s"
                 raise HostGone(f"the host did not come up: {why}; see {self.logs}")
         except BaseException:
@@ -190,7 +190,7 @@ class EmulatedHost(Host):
         listener = socket.socket(socket.AF_UNIX)
         listener.bind(str(here / "agent"))
         listener.listen(1)
-        listener.settimeout(START_LIMIT)
+        listener.settimeout(START_LIMIT * patience())
         self.started = time.monotonic()
         with open(self.logs / "qemu.log", "wb") as log:
             self.qemu = subprocess.Popen(self.command(kit, here), stdin=subprocess.DEVNULL,

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """One command or file transfer on a host, as the test sees it while it runs."""
 import json
+import os
 import re
 import signal
 import threading
@@ -8,6 +9,11 @@ import time
 from dataclasses import dataclass
 
 from tests.rig import channel as wire
+
+
+def patience() -> float:
+    """How many times longer things may take, because this machine has other work too."""
+    return max(1.0, 1.5 * os.getloadavg()[0] / (os.cpu_count() or 1))
 
 
 class HostGone(Exception):
@@ -111,6 +117,7 @@ class Job:
             yield part
 
     def wait_for(self, done, timeout: float, what: str) -> None:
+        timeout *= patience()
         deadline = time.monotonic() + timeout
         while not done():
             if self.lost:
