@@ -30,6 +30,6 @@ QmpEvents *qmp_events_new(Loop *loop, QmpEventFn deliver, void *opaque);
 void qmp_events_free(QmpEvents *events);
 
 /* Any thread; takes data.  The shape of VmEventSink.raise. */
-void qmp_events_raise(void *events, const char *name, json_object *data);
+void qmp_events_raise(void *opaque, const char *name, json_object *data);
 
 #endif
