@@ -46,6 +46,10 @@ struct Machine {
     Device *ioapic; /* the VM's list owns the devices */
     Device *ged;    /* NULL without ACPI */
     GArray *slots;  /* of Slot, in order */
+
+    /* Opened at the first load and kept: a reset loads the same files, wherever paths lead by then. */
+    BootImage kernel;
+    BootImage initrd;
 };
 
 /* What the guest writes to power off and to reset, and which event is which. */
@@ -266,6 +270,8 @@ static bool microvm_build(Vm *vm, GError **error)
     const GPtrArray *devices = vm->config->devices;
 
     vm->machine = g_new0(Machine, 1);
+    vm->machine->kernel.fd = -1;
+    vm->machine->initrd.fd = -1;
     vm->machine->slots = g_array_new(FALSE, FALSE, sizeof(Slot));
     if (!add_ioapic(vm, error) || !add_ged(vm, error) || !add_rtc(vm, error) ||
         !add_i8042(vm, error) || !add_serial(vm, error)) {
@@ -390,28 +396,37 @@ static bool write_mptable(Vm *vm, GError **error)
     return table && write_tables(vm, MP_TABLE, table, error);
 }
 
+static bool open_images(Vm *vm, GError **error)
+{
+    const BootConfig *boot = &vm->config->boot;
+    Machine *machine = vm->machine;
+
+    if (!boot->kernel) {
+        return fail(error, VMM_ERROR_CONFIG, "machine microvm has no firmware: it needs -kernel");
+    }
+    return (machine->kernel.fd >= 0 || boot_image_open(&machine->kernel, boot->kernel, error)) &&
+           (!boot->initrd || machine->initrd.fd >= 0 ||
+            boot_image_open(&machine->initrd, boot->initrd, error));
+}
+
 static bool microvm_load(Vm *vm, VcpuEntry *ret_entry, GError **error)
 {
+    Machine *machine = vm->machine;
     g_autofree char *cmdline = kernel_cmdline(vm);
-    const KernelConfig kernel = {
-        .kernel = vm->config->boot.kernel,
-        .initrd = vm->config->boot.initrd,
+    const KernelConfig config = {
         .cmdline = cmdline,
         .rsdp = has_acpi(vm) ? BOOT_FIRMWARE : 0,
     };
 
-    if (!kernel.kernel && vm->config->accel == ACCEL_QTEST) {
+    if (!vm->config->boot.kernel && vm->config->accel == ACCEL_QTEST) {
         *ret_entry = (VcpuEntry){.mode = VCPU_ENTRY_REAL};
         return true;
     }
-    if (!kernel.kernel) {
-        return fail(error, VMM_ERROR_CONFIG, "machine microvm has no firmware: it needs -kernel");
-    }
-    if (!kernel_load(vm->memory, &kernel, ret_entry, error) ||
-        !(has_acpi(vm) ? write_acpi(vm, error) : write_mptable(vm, error))) {
-        return false;
-    }
-    return true;
+    return open_images(vm, error) &&
+           kernel_load_images(vm->memory, &machine->kernel,
+                              machine->initrd.fd >= 0 ? &machine->initrd : NULL, &config, ret_entry,
+                              error) &&
+           (has_acpi(vm) ? write_acpi(vm, error) : write_mptable(vm, error));
 }
 
 static bool microvm_power_button(Vm *vm)
@@ -450,6 +465,8 @@ static void microvm_eoi(Machine *machine, unsigned vector)
 static void microvm_free(Machine *machine)
 {
     if (machine) {
+        boot_image_close(&machine->kernel);
+        boot_image_close(&machine->initrd);
         g_array_unref(machine->slots);
         g_free(machine);
     }
