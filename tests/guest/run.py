@@ -284,9 +284,20 @@ def kvm_runs_payloads(vmm, options):
 def run_in_rig(options):
     """Starts a host, runs this script in it, shows what it prints; its status is ours."""
     sys.path.insert(0, str(HERE.parents[1]))
-    from tests.rig.host import EmulatedHost  # pylint: disable=import-outside-toplevel
+    # pylint: disable=import-outside-toplevel
+    from tests.rig.host import EmulatedHost
+    from tests.rig.job import HostGone
 
-    with EmulatedHost(options.logs / "rig", memory=RIG_MEMORY) as host:
+    try:
+        return run_on(EmulatedHost, options)
+    except HostGone as error:
+        print(f"not ok rig: {error}")
+        return 1
+
+
+def run_on(kind, options):
+    """As run_in_rig(), on a host of that kind."""
+    with kind(options.logs / "rig", memory=RIG_MEMORY) as host:
         host.run(["mkdir", "-p", RIG_FOLDER])
         for file in [HERE / "run.py", HERE / "payloads.json", *options.payloads.glob("*.elf")]:
             host.put(file, f"{RIG_FOLDER}/{file.name}")
@@ -352,6 +363,8 @@ def main():
         print("\n".join(f"{case.name}: {' '.join(case.modes)}" for case in cases))
         return 0
     options.logs.mkdir(parents=True, exist_ok=True)
+    if options.vmm not in QEMUS and not os.access(options.vmm, os.X_OK):
+        raise SystemExit(f"run.py: --vmm {options.vmm}: not a program that can be run")
     vmm = QEMUS[options.vmm] if options.vmm in QEMUS else Stencil(os.path.abspath(options.vmm))
     if options.ground == "rig" or (options.ground == "auto" and options.vmm != "qemu" and
                                    not kvm_runs_payloads(vmm, options)):

@@ -107,7 +107,7 @@ static void on_interrupt(TrapFrame *frame)
 
     (void)frame;
     write_register(interrupting_device, VIRTIO_MMIO_INTERRUPT_ACK, status);
-    interrupt_count += status != 0;
+    interrupt_count++;
     apic_end_of_interrupt();
 }
 
@@ -215,9 +215,13 @@ bool virtqueue_wait(VirtQueue *queue, uint16_t *head, uint32_t *length)
     return is_done;
 }
 
-void virtqueue_sleep(VirtQueue *queue, uint16_t *head, uint32_t *length)
+bool virtqueue_sleep(VirtQueue *queue, const volatile bool *is_overdue, uint16_t *head,
+                     uint32_t *length)
 {
-    while (!virtqueue_get(queue, head, length)) {
+    bool is_done;
+
+    while (!(is_done = virtqueue_get(queue, head, length)) && !*is_overdue) {
         interrupts_wait();
     }
+    return is_done;
 }

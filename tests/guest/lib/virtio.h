@@ -163,7 +163,11 @@ bool virtqueue_get(VirtQueue *queue, uint16_t *head, uint32_t *length);
 /* Waits for one; false when patience ends. Lets interrupts in meanwhile. */
 bool virtqueue_wait(VirtQueue *queue, uint16_t *head, uint32_t *length);
 
-/* As virtqueue_wait(), but asleep: what wakes is the device's interrupt, or nothing. */
-void virtqueue_sleep(VirtQueue *queue, uint16_t *head, uint32_t *length);
+/*
+ * As virtqueue_wait(), but asleep: what wakes is the device's interrupt, or whoever sets *is_overdue;
+ * false if nothing had been finished even then.
+ */
+bool virtqueue_sleep(VirtQueue *queue, const volatile bool *is_overdue, uint16_t *head,
+                     uint32_t *length);
 
 #endif

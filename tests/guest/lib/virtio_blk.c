@@ -103,13 +103,16 @@ bool blk_wait_all(Blk *blk)
     return true;
 }
 
-void blk_sleep(Blk *blk)
+bool blk_sleep(Blk *blk, const volatile bool *is_overdue)
 {
     uint32_t length;
     uint16_t head;
 
-    virtqueue_sleep(&blk->queues[blk->queue], &head, &length);
+    if (!virtqueue_sleep(&blk->queues[blk->queue], is_overdue, &head, &length)) {
+        return false;
+    }
     finish(blk, head, length);
+    return true;
 }
 
 uint8_t blk_do(Blk *blk, uint32_t type, uint64_t sector, void *data, uint32_t length)

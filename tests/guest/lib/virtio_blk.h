@@ -79,8 +79,8 @@ void blk_kick(Blk *blk);
 /* Waits for all; false when patience ends first. */
 bool blk_wait_all(Blk *blk);
 
-/* Waits for one, asleep until the device interrupts. */
-void blk_sleep(Blk *blk);
+/* Waits for one, as virtqueue_sleep() does. */
+bool blk_sleep(Blk *blk, const volatile bool *is_overdue);
 
 /* One request from start to end; 0xff when it does not end. */
 uint8_t blk_do(Blk *blk, uint32_t type, uint64_t sector, void *data, uint32_t length);
