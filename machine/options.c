@@ -297,6 +297,18 @@ static void append_option_help(GString *text, const Option *option)
     append_wrapped(text, help);
 }
 
+const char *options_name(size_t index)
+{
+    for (size_t i = 0; i < option_count; i++) {
+        OptionGroup group = option_table[i].group;
+
+        if (group != OPTION_GROUP_IGNORED && group != OPTION_GROUP_REFUSED && index-- == 0) {
+            return option_table[i].name;
+        }
+    }
+    return NULL;
+}
+
 char *options_help(void)
 {
     GString *text = g_string_new(NULL);

@@ -39,6 +39,9 @@ bool options_parse(int argc, char **argv, VmConfig *config, OptionsOutcome *ret_
 /* What -help prints. */
 char *options_help(void);
 
+/* The options that do something, one after the other, without their dash; NULL behind the last. */
+const char *options_name(size_t index);
+
 /* The first line of -version: "Stencil VMM version 0.1.0". */
 const char *options_version(void);
 

@@ -2,8 +2,12 @@
 /* What the VM is made of. */
 #include "machine/backends.h"
 #include "machine/machines.h"
+#include "machine/options.h"
 #include "qmp/generated.h"
 #include "qmp/server.h"
+#include "util/error.h"
+
+#include <string.h>
 
 static void add_machine(json_object *list, MachineType type, const MachineOps *ops)
 {
@@ -123,5 +127,114 @@ bool qmp_cmd_query_iothreads(QmpCall *call, QmpReply *reply, GError **error)
         qmp_add_int(entry, "aio-max-batch", 0);
         json_object_array_add(reply->value, entry);
     }
+    return true;
+}
+
+bool qmp_cmd_query_memory_size_summary(QmpCall *call, QmpReply *reply, GError **error)
+{
+    (void)error;
+    reply->value = json_object_new_object();
+    qmp_add_int(reply->value, "base-memory", (int64_t)call->vm->config->memory.size);
+    qmp_add_int(reply->value, "plugged-memory", 0);
+    return true;
+}
+
+bool qmp_cmd_query_memory_devices(QmpCall *call, QmpReply *reply, GError **error)
+{
+    (void)call;
+    (void)error;
+    reply->value = json_object_new_array();
+    return true;
+}
+
+bool qmp_cmd_query_jobs(QmpCall *call, QmpReply *reply, GError **error)
+{
+    (void)call;
+    (void)error;
+    reply->value = json_object_new_array();
+    return true;
+}
+
+bool qmp_cmd_query_hotpluggable_cpus(QmpCall *call, QmpReply *reply, GError **error)
+{
+    const VmConfig *config = call->vm->config;
+    g_autofree char *type = g_strconcat(config->cpu.model, "-" QMP_TARGET "-cpu", NULL);
+
+    (void)error;
+    reply->value = json_object_new_array();
+    for (unsigned i = vcpus_count(call->vm->vcpus); i-- > 0;) {
+        g_autofree char *path = g_strdup_printf("/machine/unattached/device[%u]", i);
+        json_object *entry = json_object_new_object();
+
+        json_object_object_add(entry, "props", cpu_place(&config->smp, i));
+        qmp_add_int(entry, "vcpus-count", 1);
+        qmp_add_string(entry, "qom-path", path);
+        qmp_add_string(entry, "type", type);
+        json_object_array_add(reply->value, entry);
+    }
+    return true;
+}
+
+bool qmp_cmd_query_cpu_definitions(QmpCall *call, QmpReply *reply, GError **error)
+{
+    const char *const *names = cpu_model_names();
+
+    (void)call;
+    (void)error;
+    reply->value = json_object_new_array();
+    for (size_t i = 0; names[i]; i++) {
+        g_autofree char *type = g_strconcat(names[i], "-" QMP_TARGET "-cpu", NULL);
+        bool of_host = strcmp(names[i], "host") == 0 || strcmp(names[i], "max") == 0;
+        json_object *entry = json_object_new_object();
+
+        qmp_add_string(entry, "name", names[i]);
+        qmp_add_string(entry, "typename", type);
+        qmp_add_bool(entry, "migration-safe", !of_host);
+        qmp_add_bool(entry, "static", false);
+        qmp_add_bool(entry, "deprecated", false);
+        json_object_array_add(reply->value, entry);
+    }
+    return true;
+}
+
+bool qmp_cmd_query_command_line_options(QmpCall *call, const QmpQueryCommandLineOptionsArgs *args,
+                                        QmpReply *reply, GError **error)
+{
+    const char *name;
+
+    (void)call;
+    reply->value = json_object_new_array();
+    for (size_t i = 0; (name = options_name(i)); i++) {
+        json_object *entry;
+
+        if (args->option && strcmp(args->option, name) != 0) {
+            continue;
+        }
+        entry = json_object_new_object();
+        qmp_add_string(entry, "option", name);
+        json_object_object_add(entry, "parameters", json_object_new_array());
+        json_object_array_add(reply->value, entry);
+    }
+    if (args->option && json_object_array_length(reply->value) == 0) {
+        return fail(error, VMM_ERROR_CONFIG, "invalid option name: %s", args->option);
+    }
+    return true;
+}
+
+bool qmp_cmd_query_balloon(QmpCall *call, QmpReply *reply, GError **error)
+{
+    (void)call;
+    (void)reply;
+    return qmp_fail(error, QMP_ERROR_DEVICE_NOT_ACTIVE, "No balloon device has been activated");
+}
+
+bool qmp_cmd_query_rx_filter(QmpCall *call, const QmpQueryRxFilterArgs *args, QmpReply *reply,
+                             GError **error)
+{
+    (void)call;
+    if (args->name) {
+        return fail(error, VMM_ERROR_CONFIG, "invalid net client name: %s", args->name);
+    }
+    reply->value = json_object_new_array();
     return true;
 }

@@ -10,3 +10,11 @@ bool qmp_cmd_query_migrate(QmpCall *call, QmpReply *reply, GError **error)
     (void)error;
     return true;
 }
+
+bool qmp_cmd_query_migrate_capabilities(QmpCall *call, QmpReply *reply, GError **error)
+{
+    (void)call;
+    (void)error;
+    reply->value = json_object_new_array();
+    return true;
+}

@@ -26,12 +26,19 @@ struct QmpSession {
     bool cut_off;
     bool negotiated;
     bool oob;
-    GArray *fds; /* of int */
+    GArray *fds;           /* of int */
+    GHashTable *named_fds; /* name, of int * */
 };
 
 static void close_fd(void *opaque)
 {
     fd_close(opaque);
+}
+
+static void free_fd(void *opaque)
+{
+    fd_close(opaque);
+    g_free(opaque);
 }
 
 QmpSession *qmp_session_new(QmpServer *server, bool pretty, QmpSessionWake wake, void *opaque)
@@ -47,6 +54,7 @@ QmpSession *qmp_session_new(QmpServer *server, bool pretty, QmpSessionWake wake,
     session->output = g_string_new(NULL);
     session->fds = g_array_new(/* zero_terminated= */ FALSE, /* clear_= */ FALSE, sizeof(int));
     g_array_set_clear_func(session->fds, close_fd);
+    session->named_fds = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, free_fd);
     qmp_append_greeting(session->output, pretty);
     qmp_server_add_session(server, session);
     return session;
@@ -62,6 +70,7 @@ void qmp_session_free(QmpSession *session)
     g_byte_array_unref(session->input);
     g_string_free(session->output, /* free_segment= */ TRUE);
     g_array_unref(session->fds);
+    g_hash_table_unref(session->named_fds);
     g_free(session);
 }
 
@@ -231,4 +240,17 @@ int qmp_session_take_fd(QmpSession *session)
         g_array_remove_index(session->fds, 0);
     }
     return fd;
+}
+
+void qmp_session_name_fd(QmpSession *session, const char *name, int fd)
+{
+    int *slot = g_new(int, 1);
+
+    *slot = fd;
+    g_hash_table_replace(session->named_fds, g_strdup(name), slot);
+}
+
+bool qmp_session_close_fd(QmpSession *session, const char *name)
+{
+    return g_hash_table_remove(session->named_fds, name);
 }

@@ -74,4 +74,10 @@ bool qmp_session_has_oob(const QmpSession *session);
 /* The oldest descriptor that came and is still unnamed, now the caller's; -1 if there is none. */
 int qmp_session_take_fd(QmpSession *session);
 
+/* Names a descriptor, and takes it; one that has the name is closed. */
+void qmp_session_name_fd(QmpSession *session, const char *name, int fd);
+
+/* False if there is none of that name. */
+bool qmp_session_close_fd(QmpSession *session, const char *name);
+
 #endif
