@@ -133,7 +133,7 @@ def clang_tidy():
     """Each file that the clang build compiles, two at a time."""
     folder = build("clang")
     commands = json.loads((folder / "compile_commands.json").read_text(encoding="utf-8"))
-    folders = ("util/", "hypervisor/", "devices/", "machine/", "migration/", "qmp/")
+    folders = ("util/", "hypervisor/", "devices/", "machine/", "migration/", "qmp/", "stencilctl/")
     files = sorted({str((folder / c["file"]).resolve().relative_to(ROOT)) for c in commands
                     if "/tests/" not in c["file"] and "/bench/" not in c["file"]
                     and ROOT in (folder / c["file"]).resolve().parents})

@@ -6,7 +6,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-FOLDERS = ("util", "hypervisor", "devices", "machine", "migration", "qmp")
+FOLDERS = ("util", "hypervisor", "devices", "machine", "migration", "qmp", "stencilctl")
 
 
 def flags() -> list:

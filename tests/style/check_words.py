@@ -5,7 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-FOLDERS = ("util", "hypervisor", "devices", "machine", "migration", "qmp")
+FOLDERS = ("util", "hypervisor", "devices", "machine", "migration", "qmp", "stencilctl")
 # Pattern, why not, files where it is right.
 BANNED = [
     (r"\bgoto\b", "owners clean up by scope", ()),
