@@ -139,30 +139,6 @@ static void wait_for_all(unsigned cpus)
     }
 }
 
-/* One ping each has been answered; more for who took it between STI and HLT (see blk_verify.c). */
-static void wake_all(unsigned cpus)
-{
-    for (unsigned i = 1; i < cpus; i++) {
-        while (cpu_at(i)->work) {
-            uint64_t start = tsc_read();
-
-            apic_send(cpu_at(i)->apic_id, APIC_ICR_FIXED | APIC_ICR_ASSERT | VECTOR_PING);
-            while (cpu_at(i)->work && tsc_read() - start < WAKE_CYCLES) {
-                cpu_relax();
-            }
-        }
-    }
-}
-
-static void wait_until_ready(unsigned cpus)
-{
-    for (unsigned i = 1; i < cpus; i++) {
-        while (!workers[i].is_ready) {
-            cpu_relax();
-        }
-    }
-}
-
 /* True when *value reaches expected before patience ends; takes interrupts meanwhile. */
 static bool comes_true(const volatile unsigned *value, unsigned expected)
 {
@@ -174,6 +150,41 @@ static bool comes_true(const volatile unsigned *value, unsigned expected)
     }
     interrupts_disable();
     return *value == expected;
+}
+
+/* Takes interrupts for a while, or until the CPU is idle. */
+static void listen_until_idle(unsigned index, uint64_t cycles)
+{
+    uint64_t start = tsc_read();
+
+    interrupts_enable();
+    while (cpu_at(index)->work && tsc_read() - start < cycles) {
+        cpu_relax();
+    }
+    interrupts_disable();
+}
+
+/* One ping each has been answered; more for who took it between STI and HLT (see blk_verify.c). */
+static void wake_all(unsigned cpus)
+{
+    for (unsigned i = 1; i < cpus; i++) {
+        listen_until_idle(i, WAKE_CYCLES);
+        while (cpu_at(i)->work) {
+            pongs = 0;
+            apic_send(cpu_at(i)->apic_id, APIC_ICR_FIXED | APIC_ICR_ASSERT | VECTOR_PING);
+            comes_true(&pongs, 1);
+            listen_until_idle(i, WAKE_CYCLES);
+        }
+    }
+}
+
+static void wait_until_ready(unsigned cpus)
+{
+    for (unsigned i = 1; i < cpus; i++) {
+        while (!workers[i].is_ready) {
+            cpu_relax();
+        }
+    }
 }
 
 static void test_identity(unsigned cpus)
