@@ -80,7 +80,7 @@ static bool open_device(Kvm *kvm, const char *path, GError **error)
 
 static bool create_vm(Kvm *kvm, GError **error)
 {
-    kvm->vm_fd = kvm_ioctl_value(kvm->fd, KVM_CREATE_VM, 0);
+    kvm->vm_fd = kvm_ioctl_value(kvm->fd, KVM_CREATE_VM, kvm_arch_vm_type(kvm));
     if (kvm->vm_fd < 0) {
         return fail_errno(error, -kvm->vm_fd, "KVM_CREATE_VM");
     }

@@ -14,7 +14,10 @@ typedef struct KvmConfig {
     unsigned ioapic_pins; /* GSIs that belong to the user-space IOAPIC (x86) */
 } KvmConfig;
 
-/* Opens the device, checks it and creates an empty VM.  The split interrupt controller exists. */
+/*
+ * Opens the device, checks it and creates an empty VM.  On x86 its split interrupt controller
+ * exists; on AArch64 the machine model makes one when it has vCPUs.
+ */
 Hypervisor *kvm_new(const KvmConfig *config, GError **error);
 
 /* For the files of this folder that do what only KVM can. */
@@ -34,7 +37,8 @@ static inline Kvm *kvm_of(Hypervisor *hv)
 int kvm_ioctl(int fd, unsigned long request, void *argument);
 int kvm_ioctl_value(int fd, unsigned long request, unsigned long value);
 
-/* What the architecture adds to a fresh VM; x86/ and arm64/ define it. */
+/* What KVM_CREATE_VM is told, and what a fresh VM needs next; x86/ and arm64/ define them. */
+unsigned long kvm_arch_vm_type(const Kvm *kvm);
 bool kvm_arch_init_vm(Kvm *kvm, const KvmConfig *config, GError **error);
 
 /* The capabilities that only this architecture needs. */

@@ -64,11 +64,12 @@ struct Vcpu {
     atomic_uint_fast64_t exits[VCPU_EXIT_REASONS];
 };
 
-/* How the boot processor starts.  Application processors wait for INIT and SIPI. */
+/* How the boot processor starts.  The others wait: for INIT and SIPI, or for PSCI CPU_ON. */
 typedef enum {
-    VCPU_ENTRY_REAL,   /* x86 power-on: F000:FFF0 */
-    VCPU_ENTRY_PVH,    /* x86 32-bit protected mode, paging off, start info in rbx */
-    VCPU_ENTRY_LONG64, /* x86 64-bit with identity page tables at cr3, boot parameters in rsi */
+    VCPU_ENTRY_POWER_ON, /* x86 F000:FFF0 in real mode; AArch64 address 0 at EL1 */
+    VCPU_ENTRY_PVH,      /* x86 32-bit protected mode, paging off, start info in rbx */
+    VCPU_ENTRY_LONG64,   /* x86 64-bit with identity page tables at cr3, boot parameters in rsi */
+    VCPU_ENTRY_ARM64,    /* AArch64 EL1, MMU off, device tree at x0 */
 } VcpuEntryMode;
 
 typedef struct VcpuEntry {
@@ -76,6 +77,7 @@ typedef struct VcpuEntry {
     uint64_t rip, rsp, rbx, rsi, cr3;
     uint64_t gdt_base;
     uint16_t gdt_limit;
+    uint64_t pc, x0; /* AArch64 */
 } VcpuEntry;
 
 /*

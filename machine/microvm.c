@@ -419,7 +419,7 @@ static bool microvm_load(Vm *vm, VcpuEntry *ret_entry, GError **error)
     };
 
     if (!vm->config->boot.kernel && vm->config->accel == ACCEL_QTEST) {
-        *ret_entry = (VcpuEntry){.mode = VCPU_ENTRY_REAL};
+        *ret_entry = (VcpuEntry){.mode = VCPU_ENTRY_POWER_ON};
         return true;
     }
     return open_images(vm, error) &&

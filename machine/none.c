@@ -30,7 +30,7 @@ static bool none_load(Vm *vm, VcpuEntry *ret_entry, GError **error)
 {
     (void)vm;
     (void)error;
-    *ret_entry = (VcpuEntry){.mode = VCPU_ENTRY_REAL};
+    *ret_entry = (VcpuEntry){.mode = VCPU_ENTRY_POWER_ON};
     return true;
 }
 

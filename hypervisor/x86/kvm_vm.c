@@ -33,6 +33,12 @@ static bool enable(const Kvm *kvm, uint32_t capability, uint64_t argument, const
     return result >= 0 || fail_errno(error, -result, "%s", what);
 }
 
+unsigned long kvm_arch_vm_type(const Kvm *kvm)
+{
+    (void)kvm;
+    return 0;
+}
+
 bool kvm_arch_init_vm(Kvm *kvm, const KvmConfig *config, GError **error)
 {
     uint64_t identity = IDENTITY_MAP_ADDRESS;

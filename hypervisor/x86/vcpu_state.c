@@ -115,7 +115,7 @@ static void sregs_for_entry(struct kvm_sregs *sregs, const VcpuEntry *entry)
 {
     bool is_long = entry->mode == VCPU_ENTRY_LONG64;
 
-    if (entry->mode == VCPU_ENTRY_REAL) {
+    if (entry->mode == VCPU_ENTRY_POWER_ON) {
         return;
     }
     sregs->cs = flat_segment(0x10, SEGMENT_CODE, is_long);
@@ -143,7 +143,7 @@ static bool reset_registers(const Vcpu *vcpu, const VcpuEntry *entry, GError **e
         regs.rbx = entry->rbx;
         regs.rsi = entry->rsi;
         regs.rsp = entry->rsp;
-        regs.rip = entry->mode == VCPU_ENTRY_REAL ? regs.rip : entry->rip;
+        regs.rip = entry->mode == VCPU_ENTRY_POWER_ON ? regs.rip : entry->rip;
     }
     return vcpu_ioctl(vcpu, KVM_SET_SREGS, &sregs, "KVM_SET_SREGS", error) &&
            vcpu_ioctl(vcpu, KVM_SET_REGS, &regs, "KVM_SET_REGS", error);
