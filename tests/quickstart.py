@@ -55,7 +55,7 @@ def main() -> int:
         host.put(HERE / "timed_boot.py", host.scratch / "timed_boot.py")
         columns, rows = shutil.get_terminal_size()
         command = ["python3", host.scratch / "timed_boot.py", host.scratch / "stencil", host.kit,
-                   "stay" if interactive else "leave", *words]
+                   "stay" if interactive else "leave", *host.guest_words.split(), *words]
         signal.signal(signal.SIGINT, signal.SIG_DFL)
         job = host.spawn([str(word) for word in command], cwd=host.scratch,
                          terminal=[rows, columns], env={"TERM": os.environ.get("TERM", "dumb")})

@@ -65,7 +65,9 @@ class Guest:
                  "-cpu", "host", "-smp", str(self.smp),
                  "-m", self.memory, "-kernel", f"{kit}/{self.kernel}-{self.flavour}",
                  "-initrd", f"{kit}/initrd-{self.flavour}.gz",
-                 "-append", f"{COMMAND_LINE} {self.vmm.append} {self.append}", "-serial", "stdio"]
+                 "-append", " ".join(filter(None, (COMMAND_LINE, self.host.guest_words,
+                                                   self.vmm.append, self.append))),
+                 "-serial", "stdio"]
         for number, drive in enumerate(self.drives):
             words += drive.words(number)
         return words + list(self.options)
