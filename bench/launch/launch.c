@@ -1,12 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * launch [--runs N] [--warmup N] [--timeout MS] [--json] --case NAME UNTIL ARGV... [--case ...]
+ * launch [--runs N] [--warmup N] [--timeout MS] [--json] [--real-time]
+ *        --case NAME UNTIL ARGV... [--case ...]
  *
  * UNTIL is byte, steps, exit, text:TEXT or qmp:SOCKET.  Several cases take turns (A B C A B C ...)
- * so that whatever else the machine does falls on all of them alike, and their ratio holds.
+ * so that whatever else the machine does falls on all of them alike, and their ratio holds.  With
+ * --real-time they all run before whatever else the machine does, where that is allowed.
  */
 #include "bench/launch/launch.h"
 
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,6 +20,7 @@ typedef struct {
     unsigned warmup;
     int timeout_ms;
     bool json;
+    bool real_time;
     Case cases[LAUNCH_CASES_MAX];
     size_t case_count;
 } Plan;
@@ -103,6 +107,16 @@ static bool parse_number(const char *word, const char *value, unsigned *ret)
     return true;
 }
 
+static bool parse_flag(Plan *plan, const char *word)
+{
+    bool json = strcmp(word, "--json") == 0;
+    bool real_time = strcmp(word, "--real-time") == 0;
+
+    plan->json = plan->json || json;
+    plan->real_time = plan->real_time || real_time;
+    return json || real_time;
+}
+
 static bool parse_plan(Plan *plan, int argc, char **argv)
 {
     unsigned timeout_ms = (unsigned)plan->timeout_ms;
@@ -122,8 +136,7 @@ static bool parse_plan(Plan *plan, int argc, char **argv)
             }
             continue;
         }
-        if (strcmp(argv[at], "--json") == 0) {
-            plan->json = true;
+        if (parse_flag(plan, argv[at])) {
             at++;
             continue;
         }
@@ -166,11 +179,15 @@ int main(int argc, char **argv)
     static Plan plan = {.runs = 20, .warmup = 2, .timeout_ms = 10000};
 
     if (!parse_plan(&plan, argc, argv)) {
-        fprintf(stderr, "usage: launch [--runs N] [--warmup N] [--timeout MS] [--json] "
-                        "--case NAME UNTIL ARGV... [--case ...]\n");
+        fprintf(stderr,
+                "usage: launch [--runs N] [--warmup N] [--timeout MS] [--json] [--real-time] "
+                "--case NAME UNTIL ARGV... [--case ...]\n");
         return 2;
     }
     terminate_programs(argv, argc);
+    if (plan.real_time) {
+        sched_setscheduler(0, SCHED_FIFO, &(struct sched_param){.sched_priority = 1});
+    }
     for (unsigned run = 0; run < plan.warmup + plan.runs; run++) {
         for (size_t i = 0; i < plan.case_count; i++) {
             case_run(&plan.cases[i], plan.timeout_ms, run >= plan.warmup);

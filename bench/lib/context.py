@@ -67,6 +67,7 @@ class Context:
 
     def time_exactly(self, cases: list, runs: int, timeout_ms: int) -> dict:
         command = launch_command(self.tool("launch"), cases, runs, timeout_ms)
+        command.insert(1, "--real-time")
         with open(self.logs / "programs.log", "ab") as log:
             done = subprocess.run(command, stdout=subprocess.PIPE, stderr=log,
                                   timeout=LAUNCH_LIMIT, check=False)
