@@ -26,6 +26,7 @@ PROFILES = {
                        "-Dfault_injection=true"]),
     "tsan": ("clang", ["-Db_sanitize=thread", "-Db_lundef=false"]),
     "fuzz": ("clang", ["-Dfuzz=libfuzzer", "-Dfuzz_seconds=20", "-Db_sanitize=address,undefined", "-Db_lundef=false"]),
+    "arm64": ("gcc", ["--cross-file", str(BUILD / "arm64-cross.ini")]),  # tests/arm writes it
 }
 UNIT_PROFILES = ("gcc", "clang", "asan", "tsan")
 SANITIZER_ENV = {
@@ -68,19 +69,26 @@ def build(profile: str) -> Path:
     return folder
 
 
-def meson_results(profile: str, suite: str):
-    """Runs a Meson suite in a profile's folder; one result per test program."""
+def meson_log(profile: str, suite: str, arguments=()):
+    """Runs a Meson suite in a profile's folder; one record of Meson's log per test program."""
     folder = build(profile)
     log = folder / "meson-logs" / "testlog.json"
     log.unlink(missing_ok=True)
-    run(["meson", "test", "-C", folder, "--suite", suite, "--no-rebuild", "--print-errorlogs"],
-        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env={**os.environ, **SANITIZER_ENV},
-        check=False)
+    run(["meson", "test", "-C", folder, "--suite", suite, "--no-rebuild", "--print-errorlogs",
+         *arguments], stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        env={**os.environ, **SANITIZER_ENV}, check=False)
     if not log.exists():
+        return []
+    return [json.loads(line)
+            for line in log.read_text(encoding="utf-8", errors="replace").splitlines()]
+
+
+def meson_results(profile: str, suite: str):
+    """The same, as one result per test program."""
+    tests = meson_log(profile, suite)
+    if not tests:
         yield Result(f"{profile}: {suite}", "not ok", "meson test left no log")
-        return
-    for line in log.read_text(encoding="utf-8", errors="replace").splitlines():
-        test = json.loads(line)
+    for test in tests:
         name = f"{profile}: {test['name'].split('/')[-1].split(' ')[-1]}"
         if test["result"] in ("OK", "EXPECTEDFAIL"):
             yield Result(name, "ok")

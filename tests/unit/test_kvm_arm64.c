@@ -290,7 +290,7 @@ int main(void)
     TCase *tc = tcase_create("kvm_arm64");
 
     if (!probe) {
-        printf("skipped: %s\n", error->message);
+        printf("%s\n", error->message);
         return SKIP;
     }
     tcase_add_test(tc, entry_is_where_the_registers_say);
