@@ -87,6 +87,28 @@ static void settle(Bench *b)
     }
 }
 
+typedef struct HeldCount {
+    const Bench *bench;
+    guint count;
+} HeldCount;
+
+static void count_held(void *opaque)
+{
+    HeldCount *held = opaque;
+
+    held->count = held->bench->probe->held->len;
+}
+
+/* The serving thread has taken a request that the probe holds; without a thread it has at once. */
+static void wait_for_held(Bench *b)
+{
+    HeldCount held = {.bench = b};
+
+    while (b->loop && held.count == 0) {
+        loop_call(b->loop, count_held, &held);
+    }
+}
+
 /* The serving thread answers when it gets to it; the test case's time limit bounds the wait. */
 static void take_one(Bench *b, unsigned queue)
 {
@@ -334,6 +356,7 @@ START_TEST(a_drained_device_has_nothing_in_flight_and_keeps_kicks)
     ck_assert(virt_driver_start(b->driver, 0, QUEUE_SIZE));
     offer(b, 0);
     virtio_kick(&b->probe->base, 0);
+    wait_for_held(b); /* a kick that nobody has seen is kept for later */
     ck_assert(device_drain(dev, &error));
     take_one(b, 0);
     ck_assert_uint_eq(b->probe->held->len, 0);
