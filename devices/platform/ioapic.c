@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * 82093AA with the version 0x20 EOI register.  An edge on a masked pin is lost, as the data sheet
- * says; a level on a masked pin stays and is delivered once the pin is unmasked.
+ * says, unless the wire is still high when the pin is unmasked: a device that holds its wire until
+ * it is served makes no second edge.  A level on a masked pin stays and is delivered then.
  */
 #include "devices/platform/ioapic.h"
 
@@ -240,6 +241,7 @@ static void ioapic_write_entry_locked(Ioapic *s, unsigned pin, uint64_t value, u
     REQUIRES(s->lock)
 {
     uint64_t entry = s->table[pin];
+    bool was_masked = (entry & ENTRY_MASKED) != 0;
 
     mask &= ENTRY_WRITABLE;
     entry = (entry & ~mask) | (value & mask);
@@ -250,6 +252,9 @@ static void ioapic_write_entry_locked(Ioapic *s, unsigned pin, uint64_t value, u
     /* The route first: the EOI of what is delivered now may come at once. */
     ioapic_update_routes_locked(s);
     ioapic_check_level_locked(s, pin);
+    if (was_masked && s->high[pin] && !(entry & (ENTRY_MASKED | ENTRY_LEVEL))) {
+        ioapic_deliver_locked(s, pin);
+    }
 }
 
 static void ioapic_write_register_locked(Ioapic *s, uint32_t value) REQUIRES(s->lock)

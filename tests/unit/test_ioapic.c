@@ -97,12 +97,24 @@ START_TEST(an_edge_is_delivered_once_and_needs_no_route)
 }
 END_TEST
 
-START_TEST(an_edge_on_a_masked_pin_is_lost)
+START_TEST(a_pulse_on_a_masked_pin_is_lost)
+{
+    set_entry(4, 0, MASKED | 0x34);
+    pull(4, true);
+    pull(4, false);
+    set_entry(4, 0, 0x34);
+    ck_assert_uint_eq(fake_num_messages(hv), 0);
+}
+END_TEST
+
+START_TEST(a_wire_that_stays_high_is_delivered_when_its_pin_is_unmasked)
 {
     set_entry(4, 0, MASKED | 0x34);
     pull(4, true);
     set_entry(4, 0, 0x34);
-    ck_assert_uint_eq(fake_num_messages(hv), 0);
+    ck_assert_uint_eq(fake_num_messages(hv), 1);
+    set_entry(4, 0, 0x35);
+    ck_assert_uint_eq(fake_num_messages(hv), 1);
 }
 END_TEST
 
@@ -285,7 +297,8 @@ int main(void)
     tcase_add_test(tc, registers_tell_version_pins_and_id);
     tcase_add_test(tc, realize_refuses_a_wrong_number_of_pins);
     tcase_add_test(tc, an_edge_is_delivered_once_and_needs_no_route);
-    tcase_add_test(tc, an_edge_on_a_masked_pin_is_lost);
+    tcase_add_test(tc, a_pulse_on_a_masked_pin_is_lost);
+    tcase_add_test(tc, a_wire_that_stays_high_is_delivered_when_its_pin_is_unmasked);
     tcase_add_test(tc, message_carries_mode_logical_and_wide_destination);
     tcase_add_test(tc, modes_that_need_a_pic_or_do_not_exist_deliver_nothing);
     tcase_add_test(tc, a_level_is_held_until_its_end_of_interrupt);
