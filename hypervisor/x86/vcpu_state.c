@@ -27,6 +27,7 @@
 #define APIC_BASE_ENABLE    (UINT64_C(1) << 11)
 #define APIC_BASE           UINT64_C(0xfee00000)
 
+#define MSR_TSC             0x10
 #define MSR_MISC_ENABLE     0x1a0
 #define MSR_PAT             0x277
 #define MSR_MTRR_DEF_TYPE   0x2ff
@@ -173,11 +174,16 @@ static const struct kvm_msr_entry firmware_msrs[] = {
     {.index = MSR_MTRR_DEF_TYPE, .data = MTRR_ENABLED | MTRR_WRITE_BACK},
 };
 
-/* What would go on writing into guest RAM, or interrupt the next kernel, after a reset. */
+/*
+ * What would go on writing into guest RAM, or interrupt the next kernel, after a reset.  The TSC is
+ * among them because KVM on AMD was seen to lose its offset at a triple fault: the guest read the
+ * host's.  KVM takes zeroes written close together for one and the same instant.
+ */
 static const struct kvm_msr_entry reset_msrs[] = {
-    {.index = MSR_PAT, .data = PAT_POWER_ON},  {.index = MSR_TSC_DEADLINE, .data = 0},
-    {.index = MSR_KVM_SYSTEM_TIME, .data = 0}, {.index = MSR_KVM_ASYNC_PF, .data = 0},
-    {.index = MSR_KVM_STEAL_TIME, .data = 0},  {.index = MSR_KVM_PV_EOI, .data = 0},
+    {.index = MSR_TSC, .data = 0},          {.index = MSR_PAT, .data = PAT_POWER_ON},
+    {.index = MSR_TSC_DEADLINE, .data = 0}, {.index = MSR_KVM_SYSTEM_TIME, .data = 0},
+    {.index = MSR_KVM_ASYNC_PF, .data = 0}, {.index = MSR_KVM_STEAL_TIME, .data = 0},
+    {.index = MSR_KVM_PV_EOI, .data = 0},
 };
 
 /* An MSR that this host's KVM does not have needs no value either. */
