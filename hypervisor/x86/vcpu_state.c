@@ -176,8 +176,8 @@ static const struct kvm_msr_entry firmware_msrs[] = {
 
 /*
  * What would go on writing into guest RAM, or interrupt the next kernel, after a reset.  The TSC is
- * among them because KVM on AMD was seen to lose its offset at a triple fault: the guest read the
- * host's.  KVM takes zeroes written close together for one and the same instant.
+ * among them because a guest's time was once seen to jump to the host's after a triple fault, as if
+ * KVM had lost the offset.  KVM takes zeroes written close together for one and the same instant.
  */
 static const struct kvm_msr_entry reset_msrs[] = {
     {.index = MSR_TSC, .data = 0},          {.index = MSR_PAT, .data = PAT_POWER_ON},
