@@ -173,13 +173,13 @@ static void add_power_button(Aml *aml)
     aml_end(aml);
 }
 
-/* If (Local0 & bit) { Notify (device, value) } */
-static void notify_on_event(Aml *aml, uint32_t bit, const char *device, uint8_t value)
+/* If (Local0 & 1 << bit) { Notify (device, value) } */
+static void notify_on_event(Aml *aml, unsigned bit, const char *device, uint8_t value)
 {
     aml_if(aml);
     aml_operator(aml, AML_AND);
     aml_local(aml, 0);
-    aml_int(aml, bit);
+    aml_int(aml, UINT32_C(1) << bit);
     aml_nowhere(aml);
     aml_operator(aml, AML_NOTIFY);
     aml_path(aml, device);

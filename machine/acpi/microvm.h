@@ -34,7 +34,7 @@ typedef struct AcpiIsaDevice {
     uint8_t irq; /* 0: it raises none */
 } AcpiIsaDevice;
 
-/* The generic event device's registers; a bit of the event register per event, cleared by read. */
+/* The generic event device's registers; each event has a bit, 0 .. 31, of the event register. */
 typedef struct AcpiGed {
     uint64_t event; /* 32 bits wide */
     uint64_t sleep_control;
@@ -43,8 +43,8 @@ typedef struct AcpiGed {
     uint8_t reset_value;
     uint8_t s5_sleep_type; /* what sleep control is given to power off */
     uint32_t gsi;
-    uint32_t power_button_bit;
-    uint32_t generation_bit;
+    unsigned power_button_bit;
+    unsigned generation_bit;
 } AcpiGed;
 
 typedef struct AcpiMicrovm {

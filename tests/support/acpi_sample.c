@@ -22,8 +22,8 @@ static const AcpiGed ged = {
     .reset_value = 0x42,
     .s5_sleep_type = 5,
     .gsi = 9,
-    .power_button_bit = 0x2,
-    .generation_bit = 0x100,
+    .power_button_bit = 0,
+    .generation_bit = 8,
 };
 
 AcpiMicrovm acpi_sample_plain(void)

@@ -145,6 +145,35 @@ START_TEST(dsdt_has_what_the_vm_has_and_no_more)
 }
 END_TEST
 
+/* If ((Local0 & mask)) { Notify (\_SB.NAME, 0x80) }, behind the If's length. */
+static void check_event(const uint8_t *dsdt, const uint8_t *mask, size_t mask_len, const char *name)
+{
+    static const uint8_t and_local0[] = {0x7b, 0x60};
+    static const uint8_t then_notify[] = {0x00, 0x86, '\\', 0x2e, '_', 'S', 'B', '_'};
+    static const uint8_t value[] = {0x0a, 0x80};
+    g_autoptr(GByteArray) code = g_byte_array_new();
+
+    g_byte_array_append(code, and_local0, sizeof(and_local0));
+    g_byte_array_append(code, mask, (guint)mask_len);
+    g_byte_array_append(code, then_notify, sizeof(then_notify));
+    g_byte_array_append(code, (const guint8 *)name, 4);
+    g_byte_array_append(code, value, sizeof(value));
+    ck_assert_msg(find(dsdt, code->data, code->len) != 0, "no event for %s", name);
+}
+
+START_TEST(each_event_has_its_bit)
+{
+    static const uint8_t one[] = {0x01};
+    static const uint8_t bit_8[] = {0x0b, 0x00, 0x01};
+    AcpiMicrovm vm = acpi_sample_full();
+    g_autoptr(GByteArray) set = acpi_microvm_build(&vm);
+    const uint8_t *dsdt = acpi_sample_table(set, "DSDT");
+
+    check_event(dsdt, one, sizeof(one), "PWRB");
+    check_event(dsdt, bit_8, sizeof(bit_8), "VGEN");
+}
+END_TEST
+
 START_TEST(each_virtio_slot_has_its_window_and_interrupt)
 {
     AcpiMicrovm vm = acpi_sample_full();
@@ -252,6 +281,7 @@ int main(void)
     tcase_add_test(tc, fadt_is_reduced_and_names_the_registers);
     tcase_add_test(tc, boot_flags_say_what_legacy_is_there);
     tcase_add_test(tc, dsdt_has_what_the_vm_has_and_no_more);
+    tcase_add_test(tc, each_event_has_its_bit);
     tcase_add_test(tc, each_virtio_slot_has_its_window_and_interrupt);
     tcase_add_test(tc, madt_lists_cpus_by_the_width_of_their_id);
     tcase_add_test(tc, madt_lists_ioapics_and_overrides);
