@@ -20,14 +20,23 @@ typedef struct Ged {
     uint32_t events;
 } Ged;
 
-/* Every event has its edge: one that was lost on a masked pin must not silence those after it. */
+/*
+ * Every event has its edge: one that was lost must not silence those after it.  The wire stays up
+ * for a pin that is masked now, as before the guest has a driver.
+ */
+static void ged_interrupt_locked(Ged *s) REQUIRES(s->lock)
+{
+    irq_set(&s->config.irq, false);
+    irq_set(&s->config.irq, true);
+}
+
 void ged_raise(Device *ged, unsigned bit)
 {
     Ged *s = (Ged *)ged;
 
     mutex_lock(&s->lock);
     s->events |= UINT32_C(1) << (bit & 31);
-    irq_pulse(&s->config.irq);
+    ged_interrupt_locked(s);
     mutex_unlock(&s->lock);
 }
 
@@ -41,6 +50,7 @@ static uint64_t ged_read(void *opaque, uint64_t offset, unsigned size)
         mutex_lock(&s->lock);
         value = s->events;
         s->events = 0;
+        irq_set(&s->config.irq, false);
         mutex_unlock(&s->lock);
     }
     return value;
@@ -81,6 +91,19 @@ static void ged_reset(Device *dev)
 
     mutex_lock(&s->lock);
     s->events = 0;
+    irq_set(&s->config.irq, false);
+    mutex_unlock(&s->lock);
+}
+
+/* An edge too many makes the guest read a register of zeroes; one too few makes it deaf. */
+static void ged_resume(Device *dev)
+{
+    Ged *s = (Ged *)dev;
+
+    mutex_lock(&s->lock);
+    if (s->events != 0) {
+        ged_interrupt_locked(s);
+    }
     mutex_unlock(&s->lock);
 }
 
@@ -110,6 +133,7 @@ const DeviceOps ged_ops = {
     .name = "acpi-ged",
     .realize = ged_realize,
     .reset = ged_reset,
+    .resume = ged_resume,
     .finalize = ged_finalize,
     .vmstate = &ged_vmstate,
 };

@@ -11,7 +11,7 @@
  *          + 5   sleep status    8 bits, bit 7 (wake) never set
  *          + 6   reset           8 bits, write reset_value
  *
- * The interrupt is an edge for each event.
+ * Each event makes an edge, and the wire stays high until the events are read.
  */
 
 #include "devices/bus.h"
