@@ -1,9 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "util/clock.h"
 
+#include "util/error.h"
 #include "util/lock.h"
 
+#include <inttypes.h>
+
 #define NOT_ARMED INT64_MAX
+
+/* No VM runs for 146 years, and sums of two such times do not overflow. */
+#define MAX_NS (INT64_MAX / 2)
 
 struct GuestTimer {
     /* fixed after creation */
@@ -150,6 +156,23 @@ void guest_clock_start(GuestClock *clock)
 void guest_clock_stop(GuestClock *clock)
 {
     set_running(clock, false);
+}
+
+bool guest_clock_set_ns(GuestClock *clock, int64_t now_ns, GError **error)
+{
+    bool running;
+
+    if (now_ns < 0 || now_ns > MAX_NS) {
+        return fail(error, VMM_ERROR_WIRE, "guest clock: %" PRId64 " ns, expected 0..%" PRId64,
+                    now_ns, MAX_NS);
+    }
+    mutex_lock(&clock->lock);
+    running = clock->running;
+    if (!running) {
+        clock->offset_ns = now_ns;
+    }
+    mutex_unlock(&clock->lock);
+    return !running || fail(error, VMM_ERROR_STATE, "guest clock: it cannot be set while it runs");
 }
 
 void guest_clock_take_over(GuestClock *clock)

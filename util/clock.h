@@ -25,6 +25,13 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(GuestClock, guest_clock_free)
 
 int64_t guest_clock_now_ns(GuestClock *clock);
 
+/*
+ * While the clock stands still: it goes on from there, as the clock of a saved VM does in another
+ * process.  Before any device loads its state: deadlines are on this clock.  Fails for a time that
+ * no clock shows.
+ */
+bool guest_clock_set_ns(GuestClock *clock, int64_t now_ns, GError **error);
+
 /* With the VM.  Harmless when it is so already, and without effect on a clock that is stepped. */
 void guest_clock_start(GuestClock *clock);
 void guest_clock_stop(GuestClock *clock);

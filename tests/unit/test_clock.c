@@ -3,6 +3,8 @@
 
 #include "tests/unit/suite.h"
 
+#include <string.h>
+
 typedef struct Fired {
     GuestClock *clock;
     GuestTimer *timer;
@@ -86,6 +88,41 @@ START_TEST(a_running_clock_wakes_the_loop_for_its_timers)
 }
 END_TEST
 
+START_TEST(a_clock_that_stands_still_can_be_set_and_goes_on_from_there)
+{
+    const int64_t hour = INT64_C(3600000000000);
+    g_autoptr(Loop) loop = loop_new("test");
+    g_autoptr(GuestClock) clock = guest_clock_new(loop);
+    Fired f = {.clock = clock, .loop = loop};
+
+    ck_assert(guest_clock_set_ns(clock, hour, NULL));
+    ck_assert_int_eq(guest_clock_now_ns(clock), hour);
+    f.timer = guest_timer_new(clock, note, &f);
+    guest_timer_arm(f.timer, hour + 2000000);
+    guest_clock_start(clock);
+    loop_run(loop);
+    ck_assert_int_ge(f.at[0], hour + 2000000);
+    ck_assert_int_lt(f.at[0], 2 * hour);
+    guest_timer_free(f.timer);
+}
+END_TEST
+
+START_TEST(a_clock_is_not_set_while_it_runs_nor_to_what_is_no_time)
+{
+    g_autoptr(Loop) loop = loop_new("test");
+    g_autoptr(GuestClock) clock = guest_clock_new(loop);
+    GError *error = NULL;
+
+    ck_assert(!guest_clock_set_ns(clock, -1, NULL));
+    ck_assert(!guest_clock_set_ns(clock, INT64_MAX, &error));
+    ck_assert_ptr_nonnull(strstr(error->message, "guest clock: 9223372036854775807 ns"));
+    g_clear_error(&error);
+    ck_assert_int_eq(guest_clock_now_ns(clock), 0);
+    guest_clock_start(clock);
+    ck_assert(!guest_clock_set_ns(clock, 5, NULL));
+}
+END_TEST
+
 int main(void)
 {
     TCase *tc = tcase_create("clock");
@@ -93,5 +130,7 @@ int main(void)
     tcase_add_test(tc, a_clock_stands_still_until_it_is_started_and_after_it_is_stopped);
     tcase_add_test(tc, stepping_fires_timers_in_order_each_at_its_own_instant);
     tcase_add_test(tc, a_running_clock_wakes_the_loop_for_its_timers);
+    tcase_add_test(tc, a_clock_that_stands_still_can_be_set_and_goes_on_from_there);
+    tcase_add_test(tc, a_clock_is_not_set_while_it_runs_nor_to_what_is_no_time);
     return suite_run("clock", tc);
 }
