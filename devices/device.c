@@ -23,13 +23,19 @@ void device_free(Device *dev)
     g_free(dev);
 }
 
-bool device_realize(Device *dev, GError **error)
+/* op may be NULL: an optional member that the device does without. */
+static bool call(Device *dev, bool (*op)(Device *dev, GError **error), GError **error)
 {
-    if (dev->ops->realize && !dev->ops->realize(dev, error)) {
+    if (op && !op(dev, error)) {
         g_prefix_error(error, "device %s: ", dev->id);
         return false;
     }
     return true;
+}
+
+bool device_realize(Device *dev, GError **error)
+{
+    return call(dev, dev->ops->realize, error);
 }
 
 void device_reset(Device *dev)
@@ -39,13 +45,21 @@ void device_reset(Device *dev)
     }
 }
 
+bool device_boot(Device *dev, GError **error)
+{
+    return call(dev, dev->ops->boot, error);
+}
+
+void device_restored(Device *dev, const DeviceRestore *restore)
+{
+    if (dev->ops->restored) {
+        dev->ops->restored(dev, restore);
+    }
+}
+
 bool device_drain(Device *dev, GError **error)
 {
-    if (dev->ops->drain && !dev->ops->drain(dev, error)) {
-        g_prefix_error(error, "device %s: ", dev->id);
-        return false;
-    }
-    return true;
+    return call(dev, dev->ops->drain, error);
 }
 
 void device_resume(Device *dev)

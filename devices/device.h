@@ -5,8 +5,12 @@
 /*
  * What every device model is to the rest of the house: a name, a life, and a state.
  *
- *     xxx_new -> realize -> [ vCPUs run | drain -> (save) -> resume | drain -> reset -> resume ]
- *             -> device_free
+ *     xxx_new -> realize -> boot -> [ vCPUs run | drain -> (save) -> resume
+ *                                               | drain -> reset -> boot -> resume ] -> device_free
+ *
+ * Going on from a saved state, in a new process or in one that ran before (then drained and reset):
+ *
+ *     load each device -> load each vCPU -> restored for each device -> resume
  *
  * A device is private to its file: one struct whose first member is Device, one const DeviceOps,
  * one const VmStateDesc, and xxx_new at the end.  It knows no machine, no command line and no QMP;
@@ -15,9 +19,22 @@
 
 #include <glib.h>
 #include <stdbool.h>
+#include <stdint.h>
 
 typedef struct Device Device;
 typedef struct VmStateDesc VmStateDesc;
+
+/* How a VM came to go on from a saved state. */
+typedef struct DeviceRestore {
+    /*
+     * Others may run from the same state, or this VM did before: whatever the guest holds to be
+     * unique is so no more.  False: the VM has moved, and runs nowhere else.
+     */
+    bool cloned;
+
+    /* Wall-clock time since the save that is hidden from the guest; 0: its clocks catch up. */
+    int64_t hidden_ns;
+} DeviceRestore;
 
 /* All members run on the main thread.  Optional members may be NULL. */
 typedef struct DeviceOps {
@@ -28,6 +45,20 @@ typedef struct DeviceOps {
 
     /* Back to power-on.  vCPUs are parked and the device is drained. */
     void (*reset)(Device *dev);
+
+    /*
+     * Optional.  At power-on and after each reset, when RAM is cleared and the machine has loaded
+     * what the guest starts from: puts into RAM what the guest is to find there.
+     */
+    bool (*boot)(Device *dev, GError **error);
+
+    /*
+     * Optional.  In place of boot: everything is loaded, all devices, all vCPUs and RAM, and nothing
+     * runs yet.  Here a device that tells the guest who it is, or what time it is, makes good what
+     * the restore made wrong, and tells the guest: it may write RAM and raise interrupts.  Not
+     * called for a VM that was saved and goes on.
+     */
+    void (*restored)(Device *dev, const DeviceRestore *restore);
 
     /*
      * Optional.  vCPUs are parked.  After it no request is in flight and the device touches
@@ -58,9 +89,11 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(Device, device_free)
 /* For xxx_new: allocates size zeroed bytes that start with a Device.  id is copied. */
 void *device_alloc(const DeviceOps *ops, const char *id, size_t size);
 
-/* Prefixes an error with "device ID: ". */
+/* Those that can fail prefix the error with "device ID: ". */
 bool device_realize(Device *dev, GError **error);
 void device_reset(Device *dev);
+bool device_boot(Device *dev, GError **error);
+void device_restored(Device *dev, const DeviceRestore *restore);
 bool device_drain(Device *dev, GError **error);
 void device_resume(Device *dev);
 

@@ -212,6 +212,16 @@ static bool start_cpu(Vcpu *vcpu, void *opaque, GError **error)
     return vcpu_arch_enter(vcpu, entry, error);
 }
 
+static bool boot_devices(Vm *vm, GError **error)
+{
+    for (guint i = 0; i < vm->devices->len; i++) {
+        if (!device_boot(vm->devices->pdata[i], error)) {
+            return false;
+        }
+    }
+    return true;
+}
+
 bool vm_boot(Vm *vm, GError **error)
 {
     VcpuEntry entry = {0};
@@ -220,7 +230,7 @@ bool vm_boot(Vm *vm, GError **error)
     if (vm->ever_reset && !guest_mem_clear(vm->memory, error)) {
         return false;
     }
-    if (!vm->machine_ops->load(vm, &entry, error) ||
+    if (!vm->machine_ops->load(vm, &entry, error) || !boot_devices(vm, error) ||
         !vcpus_each(vm->vcpus, start_cpu, &start, error)) {
         return false;
     }
