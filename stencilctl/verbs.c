@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "stencilctl/verbs.h"
+
+#include <string.h>
+
+/* Prints what the command returned, unless that is nothing. */
+static Status verb_plain(const Call *call, const Verb *verb)
+{
+    g_autoptr(json_object) value = NULL;
+    Status status = call_execute(call, verb->command, /* arguments= */ NULL, &value);
+    bool empty =
+        json_object_is_type(value, json_type_object) && json_object_object_length(value) == 0;
+
+    if (status == STATUS_OK && (call->render->json || !empty)) {
+        render_json(value);
+    }
+    return status;
+}
+
+static Status verb_qmp(const Call *call, const Verb *verb)
+{
+    g_autoptr(json_object) command = json_tokener_parse(call->words[0]);
+    g_autoptr(json_object) answer = NULL;
+    Status status;
+
+    (void)verb;
+    if (!json_at(command, "execute") && !json_at(command, "exec-oob")) {
+        render_error(call->render, "qmp: expected an object like {\"execute\":\"query-status\"}");
+        return STATUS_USAGE;
+    }
+    status = call_send(call, command, &answer);
+    if (status != STATUS_OK) {
+        return status;
+    }
+    render_json(answer);
+    return json_at(answer, "error") ? STATUS_REFUSED : STATUS_OK;
+}
+
+/* clang-format off */
+const Verb verb_table[] = {
+    {.name = "status", .help = "running, paused, ...", .command = "query-status",
+     .run = verb_status},
+    {.name = "info", .help = "what it is: name, processors, memory, ...", .run = verb_info},
+    {.name = "devices", .help = "its devices, disks and character devices", .run = verb_devices},
+    {.name = "stop", .help = "pause it", .command = "stop", .run = verb_plain},
+    {.name = "cont", .help = "let it run on", .command = "cont", .run = verb_plain},
+    {.name = "reset", .help = "press its reset button", .command = "system_reset",
+     .run = verb_plain},
+    {.name = "powerdown", .help = "press its power button; the guest decides",
+     .command = "system_powerdown", .run = verb_plain},
+    {.name = "quit", .help = "end it at once", .command = "quit", .run = verb_plain},
+    {.name = "wait", .form = "STATE", .min_words = 1, .max_words = 1, .run = verb_wait,
+     .help = "return once its status is STATE; STATE ended: once it is gone"},
+    {.name = "events", .help = "print events as they come, until it ends", .not_in_shell = true,
+     .run = verb_events},
+    {.name = "qmp", .form = "JSON", .min_words = 1, .max_words = 1, .run = verb_qmp,
+     .help = "send one QMP command and print the answer"},
+};
+/* clang-format on */
+
+const size_t verb_count = G_N_ELEMENTS(verb_table);
+
+const Verb *verb_find(const char *name)
+{
+    for (size_t i = 0; i < verb_count; i++) {
+        if (strcmp(verb_table[i].name, name) == 0) {
+            return &verb_table[i];
+        }
+    }
+    return NULL;
+}
+
+char *verb_usage(const Verb *verb)
+{
+    return g_strdup_printf("%s%s%s", verb->name, verb->form ? " " : "",
+                           verb->form ? verb->form : "");
+}
+
+Status verb_run(const Verb *verb, const Call *call)
+{
+    unsigned count = g_strv_length(call->words);
+
+    if (count < verb->min_words || count > verb->max_words) {
+        g_autofree char *usage = verb_usage(verb);
+
+        render_error(call->render, "expected: %s", usage);
+        return STATUS_USAGE;
+    }
+    return verb->run(call, verb);
+}
