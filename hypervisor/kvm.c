@@ -240,6 +240,11 @@ static const HypervisorOps kvm_ops = {
     .set_ioeventfd = kvm_set_ioeventfd,
 };
 
+bool hypervisor_is_kvm(const Hypervisor *hypervisor)
+{
+    return hypervisor->ops == &kvm_ops;
+}
+
 Hypervisor *kvm_new(const KvmConfig *config, GError **error)
 {
     Kvm *kvm = g_new0(Kvm, 1);

@@ -9,6 +9,8 @@
 
 #include "hypervisor/hypervisor.h"
 
+#include <stdatomic.h>
+
 typedef struct KvmConfig {
     const char *device;   /* "/dev/kvm" */
     unsigned ioapic_pins; /* GSIs that belong to the user-space IOAPIC (x86) */
@@ -20,13 +22,32 @@ typedef struct KvmConfig {
  */
 Hypervisor *kvm_new(const KvmConfig *config, GError **error);
 
+/*
+ * From a save to a load: how far the guest's clock has gone on, and what the host's TSC was when
+ * it was read and when it was set.  vm_state_load tells it to the loads of the vCPUs.
+ */
+typedef struct KvmTimeShift {
+    bool known;
+    uint64_t advance_ns;
+    uint64_t host_tsc_saved;
+    uint64_t host_tsc_loaded;
+    int64_t loaded_ns; /* loop_now_ns at the load */
+} KvmTimeShift;
+
 /* For the files of this folder that do what only KVM can. */
 typedef struct Kvm {
     Hypervisor base;
     int fd; /* /dev/kvm */
     int vm_fd;
     size_t run_bytes;
+
+    /* main thread, while vCPU threads are parked; theirs to read on errands */
+    KvmTimeShift time_shift;
+
+    atomic_uint tsc_khz; /* x86: the host's, as KVM tells it; 0 before there is a vCPU */
 } Kvm;
+
+bool hypervisor_is_kvm(const Hypervisor *hypervisor);
 
 static inline Kvm *kvm_of(Hypervisor *hv)
 {

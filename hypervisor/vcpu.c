@@ -147,6 +147,7 @@ static void vcpu_run_until_stop(Vcpus *vcpus, VcpuSlot *slot)
 {
     Vcpu *vcpu = &slot->vcpu;
 
+    vcpu->has_run = true;
     for (;;) {
         int result = vcpus->hypervisor->ops->run(vcpu);
 

@@ -59,6 +59,9 @@ struct Vcpu {
     struct kvm_run *run;
     void *backend; /* of the fake hypervisor */
 
+    /* vCPU thread only */
+    bool has_run; /* since it was made; a fresh one holds what KVM makes vCPUs with */
+
     /* written by the vCPU's thread, read by anybody */
     atomic_int thread_id;
     atomic_uint_fast64_t exits[VCPU_EXIT_REASONS];

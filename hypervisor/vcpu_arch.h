@@ -8,6 +8,7 @@
 
 #include "hypervisor/cpu_model.h"
 #include "hypervisor/vcpu.h"
+#include "migration/vmstate.h"
 
 /* vCPU thread, once, on a fresh vCPU: what the guest will see as its processor. */
 bool vcpu_arch_init(Vcpu *vcpu, CpuModel *model, GError **error);
@@ -23,5 +24,36 @@ bool vcpu_arch_reset(Vcpu *vcpu, CpuModel *model, const VcpuEntry *entry, GError
 
 /* vCPU thread: the registers in one line for a message; never NULL. */
 char *vcpu_arch_describe(Vcpu *vcpu);
+
+/* What of a vCPU survives a save; vcpu_state_vmstate describes a VcpuState. */
+typedef struct VcpuState VcpuState;
+extern const VmStateDesc vcpu_state_vmstate;
+
+VcpuState *vcpu_state_new(void);
+
+/* Accepts NULL. */
+void vcpu_state_free(VcpuState *state);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(VcpuState, vcpu_state_free)
+
+/*
+ * vCPU thread, all vCPUs parked: reads everything from KVM into a state, which may have been used
+ * before.  A vCPU of the fake hypervisor has an empty one.
+ */
+bool vcpu_arch_save(Vcpu *vcpu, VcpuState *state, GError **error);
+
+/*
+ * vCPU thread, all vCPUs parked, after vm_state_load (vm_state.h), which tells how far the guest's
+ * time has gone on; and with guest RAM in place.  The vCPU is fresh (vcpu_arch_init) or ran before
+ * (going back to a template).  A processor that was saved elsewhere keeps its features, so long as
+ * vcpu_state_compare found nothing.
+ */
+bool vcpu_arch_load(Vcpu *vcpu, CpuModel *model, const VcpuState *state, GError **error);
+
+/*
+ * Main thread, vCPUs exist, nothing is loaded: appends a line for everything that the saved guest
+ * saw and that cannot be had here.
+ */
+void vcpu_state_compare(const VcpuState *state, CpuModel *model, Hypervisor *hypervisor,
+                        GString *differences);
 
 #endif

@@ -415,21 +415,47 @@ static void set_own_leaves(const CpuModel *model, unsigned index, CpuidTable *ta
     }
 }
 
-bool cpu_model_apply(CpuModel *model, const Vcpu *vcpu, GError **error)
+CpuidTable *cpu_model_table(CpuModel *model, unsigned index)
 {
     cpu_model_prepare(model);
+
+    CpuidTable *own = table_copy(model->table);
+
+    set_own_leaves(model, index, own);
+    return own;
+}
+
+/* For whoever asks later (vcpu_load.c).  All fresh vCPUs have the host's frequency, so one will do. */
+static bool remember_tsc_khz(const Vcpu *vcpu, GError **error)
+{
+    Kvm *kvm = kvm_of(vcpu->hypervisor);
+
+    if (atomic_load(&kvm->tsc_khz) > 0) {
+        return true;
+    }
+
+    int khz = kvm_ioctl_value(vcpu->fd, KVM_GET_TSC_KHZ, 0);
+
+    if (khz <= 0) {
+        return fail_errno(error, -khz, "KVM_GET_TSC_KHZ");
+    }
+    atomic_store(&kvm->tsc_khz, (unsigned)khz);
+    return true;
+}
+
+bool cpu_model_apply(CpuModel *model, const Vcpu *vcpu, GError **error)
+{
+    g_autofree CpuidTable *own = cpu_model_table(model, vcpu->index);
+
     if (model->error) {
         g_propagate_error(error, g_error_copy(model->error));
         return false;
     }
 
-    g_autofree CpuidTable *own = table_copy(model->table);
-
-    set_own_leaves(model, vcpu->index, own);
-
     int result = kvm_ioctl(vcpu->fd, KVM_SET_CPUID2, own);
 
-    return result >= 0 || fail_errno(error, -result, "KVM_SET_CPUID2");
+    return result >= 0 ? remember_tsc_khz(vcpu, error)
+                       : fail_errno(error, -result, "KVM_SET_CPUID2");
 }
 
 const struct kvm_cpuid_entry2 *cpu_model_entries(CpuModel *model, size_t *ret_count)

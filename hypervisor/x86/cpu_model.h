@@ -7,10 +7,14 @@
 #include "hypervisor/cpu_model.h"
 #include "hypervisor/vcpu.h"
 
+struct kvm_cpuid2;
 struct kvm_cpuid_entry2;
 
 /* vCPU thread: gives the vCPU its table. */
 bool cpu_model_apply(CpuModel *model, const Vcpu *vcpu, GError **error);
+
+/* The table as this vCPU gets it; the caller's to g_free. */
+struct kvm_cpuid2 *cpu_model_table(CpuModel *model, unsigned index);
 
 /* The table as vCPU 0 gets it, for introspection and templates. */
 const struct kvm_cpuid_entry2 *cpu_model_entries(CpuModel *model, size_t *ret_count);

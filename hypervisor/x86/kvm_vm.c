@@ -33,6 +33,17 @@ static bool enable(const Kvm *kvm, uint32_t capability, uint64_t argument, const
     return result >= 0 || fail_errno(error, -result, "%s", what);
 }
 
+/*
+ * An exception that is about to be raised is saved with what it will leave in CR2 or DR6, and a
+ * triple fault that nobody has handled yet is saved at all.  A KVM that is too old for these merges
+ * the first into what it tells of the exception, and does not stop between the second and its exit.
+ */
+static void enable_exact_events(const Kvm *kvm)
+{
+    enable(kvm, KVM_CAP_EXCEPTION_PAYLOAD, 1, "", NULL);
+    enable(kvm, KVM_CAP_X86_TRIPLE_FAULT_EVENT, 1, "", NULL);
+}
+
 unsigned long kvm_arch_vm_type(const Kvm *kvm)
 {
     (void)kvm;
@@ -54,6 +65,7 @@ bool kvm_arch_init_vm(Kvm *kvm, const KvmConfig *config, GError **error)
                 error)) {
         return false;
     }
+    enable_exact_events(kvm);
     /* APIC ids above 255 in interrupt messages; harmless to do without on a small VM. */
     if (kvm_ioctl_value(kvm->fd, KVM_CHECK_EXTENSION, KVM_CAP_X2APIC_API) > 0) {
         return enable(kvm, KVM_CAP_X2APIC_API,

@@ -8,6 +8,7 @@
 #include "hypervisor/kvm.h"
 #include "hypervisor/vcpu_arch.h"
 #include "hypervisor/x86/cpu_model.h"
+#include "hypervisor/x86/msr.h"
 #include "util/bytes.h"
 #include "util/error.h"
 
@@ -27,12 +28,9 @@
 #define APIC_BASE_ENABLE    (UINT64_C(1) << 11)
 #define APIC_BASE           UINT64_C(0xfee00000)
 
-#define MSR_TSC             0x10
 #define MSR_MISC_ENABLE     0x1a0
 #define MSR_PAT             0x277
 #define MSR_MTRR_DEF_TYPE   0x2ff
-#define MSR_TSC_DEADLINE    0x6e0
-#define MSR_KVM_SYSTEM_TIME 0x4b564d01
 #define MSR_KVM_ASYNC_PF    0x4b564d02
 #define MSR_KVM_STEAL_TIME  0x4b564d03
 #define MSR_KVM_PV_EOI      0x4b564d04
@@ -62,9 +60,8 @@ enum {
     SEGMENT_LDT = 2
 };
 
-/* KVM answers a vCPU ioctl with -errno; name says which. */
-static bool vcpu_ioctl(const Vcpu *vcpu, unsigned long request, void *argument, const char *name,
-                       GError **error)
+bool vcpu_ioctl(const Vcpu *vcpu, unsigned long request, void *argument, const char *name,
+                GError **error)
 {
     int result = kvm_ioctl(vcpu->fd, request, argument);
 
