@@ -48,6 +48,7 @@ static Device *create_rng(const DeviceContext *context, const char *id, const Pr
     }
     if (!config.rng || context->find_rng(context->opaque, config.rng, &filename, error)) {
         const VirtioRngConfig rng = {
+            .fd_sets = context->fd_sets,
             .filename = filename,
             .max_bytes = config.max_bytes,
             .period_ms = (uint32_t)config.period_ms,

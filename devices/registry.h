@@ -12,6 +12,7 @@
 #include "devices/request.h"
 #include "devices/virtio/virtio.h"
 #include "hypervisor/memory.h"
+#include "util/fd_set.h"
 #include "util/props.h"
 
 typedef struct BlockBackend BlockBackend;
@@ -29,6 +30,7 @@ typedef struct DeviceContext {
     void *opaque;
     BlockBackend *(*take_drive)(void *opaque, const char *id, const char *user, GError **error);
     /* ret_filename NULL: the host kernel's generator.  The caller frees it. */
+    const FdSets *fd_sets; /* what paths may name; may be NULL */
     bool (*find_rng)(void *opaque, const char *id, char **ret_filename, GError **error);
     Loop *(*find_iothread)(void *opaque, const char *id, GError **error);
 

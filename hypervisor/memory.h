@@ -19,6 +19,8 @@
  * Blocks are added on the main thread while no vCPU runs; lookups are lock-free from any thread.
  */
 
+#include "util/fd_set.h"
+
 #include <glib.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -59,6 +61,7 @@ typedef struct RamBackendConfig {
     RamBackendKind kind;
     uint64_t size;
     const char *path;        /* RAM_FILE */
+    const FdSets *fd_sets;   /* RAM_FILE: what path may name; may be NULL */
     uint64_t offset;         /* RAM_FILE: where in the file the RAM begins */
     uint64_t huge_page_size; /* RAM_MEMFD: 0 = ordinary pages */
     bool shared;

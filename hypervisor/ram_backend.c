@@ -111,7 +111,7 @@ static bool open_file(RamBackend *backend, const RamBackendConfig *config, GErro
     if (stat(config->path, &st) == 0 && S_ISDIR(st.st_mode)) {
         backend->fd = open_in_directory(config->path, error);
     } else {
-        backend->fd = fd_open(config->path, flags, 0600, error);
+        backend->fd = fd_sets_open(config->fd_sets, config->path, flags, 0600, error);
     }
     if (backend->fd < 0) {
         return false;

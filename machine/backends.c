@@ -56,6 +56,7 @@ static bool open_drive(Backends *backends, const PropTable *table, const PropBag
     if (!props_apply(table, bag, &config, error)) {
         return false;
     }
+    config.fd_sets = backends->host.fd_sets;
     block = block_open(&config, &hook, error);
     props_clear(table, &config);
     if (!block) {
@@ -98,7 +99,7 @@ static bool open_chardevs(Backends *backends, GError **error)
         if (monitor_owns_chardev(backends->config, bags->pdata[i])) {
             continue;
         }
-        chr = chardev_new(bags->pdata[i], NULL, backends->host.loop, error);
+        chr = chardev_new(bags->pdata[i], NULL, backends->host.loop, backends->host.fd_sets, error);
         if (!chr) {
             return false;
         }

@@ -13,6 +13,7 @@
 #include "devices/backend/chardev.h"
 #include "machine/config.h"
 #include "util/event.h"
+#include "util/fd_set.h"
 #include "util/loop.h"
 
 typedef struct Backends Backends;
@@ -21,6 +22,7 @@ typedef struct Backends Backends;
 typedef struct BackendsHost {
     Loop *loop;
     const VmEventSink *events;
+    const FdSets *fd_sets; /* may be NULL */
     void (*stop_on_disk_error)(void *opaque);
     void *opaque;
 } BackendsHost;

@@ -93,7 +93,7 @@ static bool has_acpi(const Vm *vm)
 
 static bool microvm_map_memory(Vm *vm, GError **error)
 {
-    return ram_map(vm->config, vm->memory, &ram_layout, error);
+    return ram_map(vm->config, vm->fd_sets, vm->memory, &ram_layout, error);
 }
 
 /* The I/O APIC first: everybody else's wires lead to it. */
@@ -404,9 +404,10 @@ static bool open_images(Vm *vm, GError **error)
     if (!boot->kernel) {
         return fail(error, VMM_ERROR_CONFIG, "machine microvm has no firmware: it needs -kernel");
     }
-    return (machine->kernel.fd >= 0 || boot_image_open(&machine->kernel, boot->kernel, error)) &&
+    return (machine->kernel.fd >= 0 ||
+            boot_image_open(&machine->kernel, vm->fd_sets, boot->kernel, error)) &&
            (!boot->initrd || machine->initrd.fd >= 0 ||
-            boot_image_open(&machine->initrd, boot->initrd, error));
+            boot_image_open(&machine->initrd, vm->fd_sets, boot->initrd, error));
 }
 
 static bool microvm_load(Vm *vm, VcpuEntry *ret_entry, GError **error)

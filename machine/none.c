@@ -14,7 +14,7 @@ static bool none_map_memory(Vm *vm, GError **error)
 {
     static const RamLayout layout = {.low_end = UINT64_MAX, .high_base = UINT64_MAX};
 
-    return ram_map(vm->config, vm->memory, &layout, error);
+    return ram_map(vm->config, vm->fd_sets, vm->memory, &layout, error);
 }
 
 static bool none_build(Vm *vm, GError **error)

@@ -9,6 +9,7 @@
 /* Where the next piece of RAM goes; pieces follow each other and step over the hole. */
 typedef struct Placement {
     const VmConfig *config;
+    const FdSets *fd_sets;
     GuestMemory *memory;
     const RamLayout *layout;
     uint64_t next;
@@ -53,6 +54,7 @@ static bool place_plain(Placement *p, const char *id, uint64_t size, GError **er
                                             : RAM_ANONYMOUS,
         .size = size,
         .path = config->memory.path,
+        .fd_sets = p->fd_sets,
         .shared = config->machine.mem_share,
         .prealloc = config->memory.prealloc,
         .exclude_from_core = !config->machine.dump_guest_core,
@@ -82,6 +84,7 @@ static bool place_object(Placement *p, const char *id, uint64_t size, GError **e
         RamBackendConfig ram =
             memory_backend_to_ram(&config, id, p->config->machine.dump_guest_core);
 
+        ram.fd_sets = p->fd_sets;
         ok = add_and_place(p, &ram, error);
     }
     memory_backend_clear(&config);
@@ -117,9 +120,11 @@ static bool nodes_have_backends(const VmConfig *config)
     return false;
 }
 
-bool ram_map(const VmConfig *config, GuestMemory *memory, const RamLayout *layout, GError **error)
+bool ram_map(const VmConfig *config, const FdSets *fd_sets, GuestMemory *memory,
+             const RamLayout *layout, GError **error)
 {
-    Placement placement = {.config = config, .memory = memory, .layout = layout};
+    Placement placement = {
+        .config = config, .fd_sets = fd_sets, .memory = memory, .layout = layout};
 
     if (nodes_have_backends(config)) {
         return place_nodes(&placement, error);

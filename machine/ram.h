@@ -17,6 +17,8 @@ typedef struct RamLayout {
     uint64_t high_base; /* the rest begins here */
 } RamLayout;
 
-bool ram_map(const VmConfig *config, GuestMemory *memory, const RamLayout *layout, GError **error);
+/* fd_sets is what paths may name. */
+bool ram_map(const VmConfig *config, const FdSets *fd_sets, GuestMemory *memory,
+             const RamLayout *layout, GError **error);
 
 #endif

@@ -28,11 +28,6 @@ static bool sandbox(const VmConfig *config)
     return config->sandbox == ON_OFF_AUTO_ON;
 }
 
-static bool add_fd(const VmConfig *config)
-{
-    return config->add_fds->len > 0;
-}
-
 static bool dtb(const VmConfig *config)
 {
     return config->boot.dtb != NULL;
@@ -63,7 +58,6 @@ static const Unsupported table[] = {
     {gdb, "-gdb: there is no gdb server yet"},
     {incoming, "-incoming: this build cannot load templates yet"},
     {sandbox, "-sandbox on: there is no seccomp sandbox yet"},
-    {add_fd, "-add-fd: there are no descriptor sets yet"},
     {dtb, "-dtb: this machine describes itself by ACPI, not by a device tree"},
     {pit, "-machine pit=on: there is no PIT; kernels find the local APIC's timer"},
     {pic, "-machine pic=on: there is no PIC; interrupts go through the I/O APIC"},

@@ -5,6 +5,7 @@
 #include "hypervisor/kvm.h"
 #include "hypervisor/vcpu_arch.h"
 #include "machine/backends.h"
+#include "machine/fds.h"
 #include "machine/machines.h"
 #include "util/error.h"
 
@@ -80,6 +81,7 @@ static bool vm_build(Vm *vm, GError **error)
     const BackendsHost host = {
         .loop = vm->loop,
         .events = vm->events,
+        .fd_sets = vm->fd_sets,
         .stop_on_disk_error = stop_on_disk_error,
         .opaque = vm,
     };
@@ -125,7 +127,8 @@ Vm *vm_new(const VmConfig *config, Loop *loop, const VmEventSink *events, GError
     vm->tapped = g_ptr_array_new_with_free_func(g_free);
     vm->state = config->incoming.uri ? RUN_STATE_INMIGRATE : RUN_STATE_PRELAUNCH;
     mutex_init(&vm->request_lock);
-    if (!vm_build(vm, error)) {
+    vm->fd_sets = fds_new(config, error);
+    if (!vm->fd_sets || !vm_build(vm, error)) {
         return NULL;
     }
     return g_steal_pointer(&vm);
@@ -151,6 +154,7 @@ void vm_free(Vm *vm)
     bus_free(vm->ports);
     guest_mem_free(vm->memory);
     hypervisor_free(vm->hypervisor);
+    fd_sets_free(vm->fd_sets);
     for (unsigned i = 0; i < VM_REQUEST_COUNT; i++) {
         g_free(vm->request_text[i]);
     }

@@ -28,6 +28,7 @@
 #include "machine/runstate.h"
 #include "util/clock.h"
 #include "util/event.h"
+#include "util/fd_set.h"
 #include "util/loop.h"
 
 typedef struct Vm Vm;
@@ -100,6 +101,7 @@ struct Vm {
     GuestMemory *memory;
     Bus *mmio;
     Bus *ports;
+    FdSets *fd_sets;
     Backends *backends;
     Vcpus *vcpus;
     Machine *machine;  /* the model's own */

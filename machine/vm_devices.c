@@ -155,6 +155,7 @@ void vm_lend_to_devices(Vm *vm)
         .ports = vm->ports,
         .mmio = vm->mmio,
         .loop = vm->loop,
+        .fd_sets = vm->fd_sets,
         .virtio_host = &vm->virtio_host,
         .opaque = vm,
         .take_drive = take_drive,

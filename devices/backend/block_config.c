@@ -154,6 +154,7 @@ static BlockBackend *open_chain(const DriveConfig *config, GError **error)
 
     BlockFileConfig file = {
         .path = config->file,
+        .fd_sets = config->fd_sets,
         .read_only = config->read_only || config->media == BLOCK_MEDIA_CDROM,
         .direct = cache.direct,
         .no_flush = cache.no_flush,

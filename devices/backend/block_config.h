@@ -44,6 +44,7 @@ typedef struct DriveConfig {
     bool writeback_given;
     bool snapshot;
     ThrottleConfig throttle;
+    const FdSets *fd_sets; /* not an option; may be NULL */
 } DriveConfig;
 
 /* The same struct from two dialects. */

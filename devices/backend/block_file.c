@@ -337,7 +337,7 @@ static bool open_image(BlockFile *file, const BlockFileConfig *config, GError **
     struct stat st;
 
     /* O_NONBLOCK: a path that turns out to be a pipe must not make us wait for its other end. */
-    file->fd = fd_open(config->path, flags | O_NONBLOCK, 0, error);
+    file->fd = fd_sets_open(config->fd_sets, config->path, flags | O_NONBLOCK, 0, error);
     if (file->fd < 0) {
         return false;
     }

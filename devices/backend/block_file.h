@@ -13,6 +13,7 @@
 
 #include "devices/backend/block.h"
 #include "devices/backend/block_lock.h"
+#include "util/fd_set.h"
 
 typedef enum {
     BLOCK_AIO_URING,
@@ -28,6 +29,7 @@ typedef enum {
 
 typedef struct BlockFileConfig {
     const char *path;
+    const FdSets *fd_sets; /* what path may name; may be NULL */
     bool read_only;
     bool direct;   /* O_DIRECT */
     bool no_flush; /* flushes do nothing: a host crash loses data */

@@ -47,8 +47,8 @@ bool chardev_apply_common(Chardev *chr, const ChardevCommon *common, GError **er
         return true;
     }
     chr->log_fd =
-        fd_open(common->logfile, O_WRONLY | O_CREAT | (common->logappend ? O_APPEND : O_TRUNC),
-                0600, error);
+        fd_sets_open(common->fd_sets, common->logfile,
+                     O_WRONLY | O_CREAT | (common->logappend ? O_APPEND : O_TRUNC), 0600, error);
     return chr->log_fd >= 0;
 }
 

@@ -41,12 +41,13 @@ Chardev *chardev_file_new(const char *id, const void *config, Loop *loop, GError
     if (!chardev_apply_common(chr, &c->common, error)) {
         return NULL;
     }
-    out = fd_open(c->path, O_WRONLY | O_CREAT | (c->append ? O_APPEND : O_TRUNC), 0600, error);
+    out = fd_sets_open(c->common.fd_sets, c->path,
+                       O_WRONLY | O_CREAT | (c->append ? O_APPEND : O_TRUNC), 0600, error);
     if (out < 0 || !chardev_classify_fd(out, &out_mode, error)) {
         return NULL;
     }
     if (c->input_path) {
-        in = fd_open(c->input_path, O_RDONLY | O_NONBLOCK, 0, error);
+        in = fd_sets_open(c->common.fd_sets, c->input_path, O_RDONLY | O_NONBLOCK, 0, error);
         if (in < 0 || !chardev_classify_fd(in, &in_mode, error)) {
             return NULL;
         }

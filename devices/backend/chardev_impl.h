@@ -10,6 +10,7 @@
 
 #include "devices/backend/chardev.h"
 #include "devices/backend/chardev_escape.h"
+#include "util/fd_set.h"
 #include "util/lock.h"
 #include "util/loop.h"
 
@@ -74,7 +75,8 @@ struct Chardev {
 typedef struct ChardevCommon {
     char *logfile; /* a copy of all output; NULL = none */
     bool logappend;
-    bool mux; /* a person is there: Ctrl-a is for us */
+    bool mux;              /* a person is there: Ctrl-a is for us */
+    const FdSets *fd_sets; /* not an option; may be NULL */
 } ChardevCommon;
 
 /* For xxx_new: size zeroed bytes that start with a Chardev. */

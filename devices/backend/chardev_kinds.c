@@ -103,7 +103,8 @@ const ChardevKind *chardev_kind_find(const char *name)
     return NULL;
 }
 
-Chardev *chardev_new(const PropBag *bag, const char *id, Loop *loop, GError **error)
+Chardev *chardev_new(const PropBag *bag, const char *id, Loop *loop, const FdSets *fd_sets,
+                     GError **error)
 {
     const char *type = prop_bag_type(bag);
     const ChardevKind *kind = chardev_kind_find(type);
@@ -118,6 +119,7 @@ Chardev *chardev_new(const PropBag *bag, const char *id, Loop *loop, GError **er
     if (!props_apply(kind->props, bag, config, error)) {
         return NULL;
     }
+    ((ChardevCommon *)config)->fd_sets = fd_sets;
     id = prop_bag_id(bag) ? prop_bag_id(bag) : id;
     chr = kind->create(id, config, loop, error);
     if (!chr) {

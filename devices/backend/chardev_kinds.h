@@ -12,6 +12,7 @@
 #include "util/props.h"
 #include "util/socket.h"
 
+/* Each begins with what is common to all. */
 typedef struct ChardevNullConfig {
     ChardevCommon common;
 } ChardevNullConfig;
@@ -67,8 +68,12 @@ extern const size_t chardev_n_kinds;
 /* NULL if there is none of that name. */
 const ChardevKind *chardev_kind_find(const char *name);
 
-/* "socket,id=c0,path=/run/c0.sock,server=on,wait=off".  id is used where the bag has none. */
-Chardev *chardev_new(const PropBag *bag, const char *id, Loop *loop, GError **error);
+/*
+ * "socket,id=c0,path=/run/c0.sock,server=on,wait=off".  id is used where the bag has none; fd_sets
+ * is what paths may name, or NULL.
+ */
+Chardev *chardev_new(const PropBag *bag, const char *id, Loop *loop, const FdSets *fd_sets,
+                     GError **error);
 
 /* Where the socket is; the error says what is missing or too much. */
 bool chardev_socket_address(const ChardevSocketConfig *config, SocketAddress *ret_address,

@@ -49,11 +49,11 @@ Chardev *chardev_pipe_new(const char *id, const void *config, Loop *loop, GError
     if (!chardev_apply_common(chr, &c->common, error)) {
         return NULL;
     }
-    in = fd_open(pair ? in_path : c->path, O_RDWR | O_NONBLOCK, 0, error);
+    in = fd_sets_open(c->common.fd_sets, pair ? in_path : c->path, O_RDWR | O_NONBLOCK, 0, error);
     if (in < 0 || !chardev_classify_fd(in, &in_mode, error)) {
         return NULL;
     }
-    out = fd_open(pair ? out_path : c->path, O_RDWR | O_NONBLOCK, 0, error);
+    out = fd_sets_open(c->common.fd_sets, pair ? out_path : c->path, O_RDWR | O_NONBLOCK, 0, error);
     if (out < 0 || !chardev_classify_fd(out, &out_mode, error)) {
         return NULL;
     }

@@ -27,6 +27,7 @@ typedef struct VirtioRng {
 
     /* fixed after realize */
     char *filename;
+    const FdSets *fd_sets;
     uint64_t max_bytes;
     uint32_t period_ms;
     int fd; /* -1: builtin */
@@ -147,7 +148,8 @@ static bool rng_realize(VirtioDevice *dev, GError **error)
         return fail(error, VMM_ERROR_CONFIG, "max-bytes needs a period and an I/O loop");
     }
     if (rng->filename) {
-        rng->fd = fd_open(rng->filename, O_RDONLY | O_NONBLOCK | O_NOCTTY, 0, error);
+        rng->fd =
+            fd_sets_open(rng->fd_sets, rng->filename, O_RDONLY | O_NONBLOCK | O_NOCTTY, 0, error);
         return rng->fd >= 0;
     }
     return true;
@@ -215,6 +217,7 @@ VirtioDevice *virtio_rng_new(const char *id, GuestMemory *mem, const VirtioHost 
     VirtioRng *rng = virtio_device_alloc(&rng_ops, id, sizeof(*rng), &init);
 
     rng->filename = g_strdup(config->filename);
+    rng->fd_sets = config->fd_sets;
     rng->max_bytes = config->max_bytes;
     rng->period_ms = config->period_ms;
     rng->fd = -1;

@@ -5,10 +5,12 @@
 /* virtio-rng: fills what the guest offers with random bytes, as fast as it is allowed to. */
 
 #include "devices/virtio/virtio.h"
+#include "util/fd_set.h"
 
 typedef struct VirtioRngConfig {
-    const char *filename; /* rng-random; NULL is rng-builtin, the host kernel's generator */
-    uint64_t max_bytes;   /* in each period; 0 = no limit */
+    const char *filename;  /* rng-random; NULL is rng-builtin, the host kernel's generator */
+    const FdSets *fd_sets; /* what filename may name; may be NULL */
+    uint64_t max_bytes;    /* in each period; 0 = no limit */
     uint32_t period_ms;
 } VirtioRngConfig;
 

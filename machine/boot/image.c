@@ -11,9 +11,9 @@
 #include <inttypes.h>
 #include <sys/stat.h>
 
-bool boot_image_open(BootImage *image, const char *path, GError **error)
+bool boot_image_open(BootImage *image, const FdSets *fd_sets, const char *path, GError **error)
 {
-    int fd = fd_open(path, O_RDONLY, 0, error);
+    int fd = fd_sets_open(fd_sets, path, O_RDONLY, 0, error);
 
     image->fd = -1;
     return fd >= 0 && boot_image_adopt(image, fd, path, error);

@@ -24,7 +24,8 @@ typedef struct BootImage {
     size_t head_len; /* less than sizeof(head) only if the file is that short */
 } BootImage;
 
-bool boot_image_open(BootImage *image, const char *path, GError **error);
+/* fd_sets is what path may name; may be NULL. */
+bool boot_image_open(BootImage *image, const FdSets *fd_sets, const char *path, GError **error);
 
 /* The same for an open file, which belongs to image from now on, also on failure. */
 bool boot_image_adopt(BootImage *image, int fd, const char *name, GError **error);

@@ -94,8 +94,8 @@ bool kernel_load(GuestMemory *mem, const KernelConfig *config, VcpuEntry *ret_en
     g_auto(BootImage) kernel = {.fd = -1};
     g_auto(BootImage) initrd = {.fd = -1};
 
-    if (!boot_image_open(&kernel, config->kernel, error) ||
-        (config->initrd && !boot_image_open(&initrd, config->initrd, error))) {
+    if (!boot_image_open(&kernel, /* fd_sets= */ NULL, config->kernel, error) ||
+        (config->initrd && !boot_image_open(&initrd, /* fd_sets= */ NULL, config->initrd, error))) {
         return false;
     }
     return kernel_load_images(mem, &kernel, config->initrd ? &initrd : NULL, config, ret_entry,

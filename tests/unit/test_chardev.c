@@ -95,7 +95,7 @@ static Chardev *open_text(const char *text, GError **error)
     g_autoptr(PropBag) bag = props_parse(text, "type", error);
 
     ck_assert_ptr_nonnull(bag);
-    return chardev_new(bag, "c0", loop, error);
+    return chardev_new(bag, "c0", loop, /* fd_sets= */ NULL, error);
 }
 
 static Chardev *try_open(GError **error, const char *format, ...)

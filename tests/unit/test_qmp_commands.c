@@ -282,6 +282,37 @@ START_TEST(descriptors_are_named_replaced_and_closed)
 }
 END_TEST
 
+START_TEST(descriptors_go_into_sets_and_out_again)
+{
+#define ADDFD(arguments)    "{\"execute\":\"add-fd\",\"arguments\":" arguments "}"
+#define REMOVEFD(arguments) "{\"execute\":\"remove-fd\",\"arguments\":" arguments "}"
+    g_autofree char *sets = NULL;
+    json_object *answer;
+    int fd;
+
+    expect(ADDFD("{}"), GENERIC("No file descriptor supplied via SCM_RIGHTS"));
+    fd = pass_fd();
+    expect(ADDFD("{\"fdset-id\":-2}"),
+           GENERIC("Parameter 'fdset-id' expects a non-negative value (got: -2)"));
+    ck_assert_int_eq(fcntl(fd, F_GETFD), -1);
+    fd = pass_fd();
+    answer = ask(ADDFD("{\"opaque\":\"x\"}"));
+    ck_assert_int_eq(json_object_get_int(member(member(answer, "return"), "fd")), fd);
+    ck_assert_int_eq(json_object_get_int(member(member(answer, "return"), "fdset-id")), 0);
+    json_object_put(answer);
+    sets = g_strdup_printf("{\"return\": [{\"fds\": [{\"fd\": %d, \"opaque\": \"x\"}], "
+                           "\"fdset-id\": 0}]}\r\n",
+                           fd);
+    expect("{\"execute\":\"query-fdsets\"}", sets);
+    expect(REMOVEFD("{\"fdset-id\":0,\"fd\":-1}"),
+           GENERIC("File descriptor named 'fdset-id:0, fd:-1' not found"));
+    expect(REMOVEFD("{\"fdset-id\":7}"), GENERIC("File descriptor named 'fdset-id:7' not found"));
+    expect(REMOVEFD("{\"fdset-id\":0}"), "{\"return\": {}}\r\n");
+    expect("{\"execute\":\"query-fdsets\"}", "{\"return\": []}\r\n");
+    ck_assert_int_eq(fcntl(fd, F_GETFD), -1);
+}
+END_TEST
+
 int main(void)
 {
     TCase *tc = tcase_create("qmp_commands");
@@ -293,5 +324,6 @@ int main(void)
     tcase_add_test(tc, the_tree_has_what_the_command_line_made);
     tcase_add_test(tc, commands_for_people_answer_as_on_a_screen);
     tcase_add_test(tc, descriptors_are_named_replaced_and_closed);
+    tcase_add_test(tc, descriptors_go_into_sets_and_out_again);
     return suite_run("qmp_commands", tc);
 }

@@ -41,7 +41,6 @@ START_TEST(what_is_not_there_is_refused_by_name)
         {"-s", "-gdb"},
         {"-incoming file:/t", "-incoming"},
         {"-sandbox on", "-sandbox"},
-        {"-add-fd fd=3,set=1", "-add-fd"},
         {"-dtb x.dtb", "-dtb"},
         {"-machine microvm,pit=on", "pit"},
         {"-machine microvm,pic=on", "pic"},

@@ -68,7 +68,7 @@ static void setup(void)
     fcntl(far_end, F_SETFL, O_NONBLOCK);
     text = g_strdup_printf("socket,fd=%d", ends[1]);
     bag = props_parse(text, "type", NULL);
-    chr = chardev_new(bag, "serial0", loop, NULL);
+    chr = chardev_new(bag, "serial0", loop, NULL, NULL);
     close(ends[1]);
     ck_assert_ptr_nonnull(chr);
     dev = make(bus, chr);
