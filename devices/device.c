@@ -50,11 +50,13 @@ bool device_boot(Device *dev, GError **error)
     return call(dev, dev->ops->boot, error);
 }
 
-void device_restored(Device *dev, const DeviceRestore *restore)
+bool device_restored(Device *dev, const DeviceRestore *restore, GError **error)
 {
-    if (dev->ops->restored) {
-        dev->ops->restored(dev, restore);
+    if (dev->ops->restored && !dev->ops->restored(dev, restore, error)) {
+        g_prefix_error(error, "device %s: ", dev->id);
+        return false;
     }
+    return true;
 }
 
 bool device_drain(Device *dev, GError **error)

@@ -58,7 +58,7 @@ typedef struct DeviceOps {
      * the restore made wrong, and tells the guest: it may write RAM and raise interrupts.  Not
      * called for a VM that was saved and goes on.
      */
-    void (*restored)(Device *dev, const DeviceRestore *restore);
+    bool (*restored)(Device *dev, const DeviceRestore *restore, GError **error);
 
     /*
      * Optional.  vCPUs are parked.  After it no request is in flight and the device touches
@@ -93,7 +93,7 @@ void *device_alloc(const DeviceOps *ops, const char *id, size_t size);
 bool device_realize(Device *dev, GError **error);
 void device_reset(Device *dev);
 bool device_boot(Device *dev, GError **error);
-void device_restored(Device *dev, const DeviceRestore *restore);
+bool device_restored(Device *dev, const DeviceRestore *restore, GError **error);
 bool device_drain(Device *dev, GError **error);
 void device_resume(Device *dev);
 

@@ -481,6 +481,28 @@ static void cmos_reset(Device *dev)
     mutex_unlock(&s->lock);
 }
 
+/* What the guest is not to notice of the host's time. */
+static bool cmos_restored(Device *dev, const DeviceRestore *restore, GError **error)
+{
+    Cmos *s = (Cmos *)dev;
+    int64_t ns;
+
+    (void)error;
+    mutex_lock(&s->lock);
+    ns = s->phase_ns - restore->hidden_ns % NS_PER_S;
+    s->offset_s -= (uint64_t)(restore->hidden_ns / NS_PER_S);
+    if (ns < 0) {
+        ns += NS_PER_S;
+        s->offset_s--;
+    } else if (ns >= NS_PER_S) {
+        ns -= NS_PER_S;
+        s->offset_s++;
+    }
+    s->phase_ns = (uint32_t)ns;
+    mutex_unlock(&s->lock);
+    return true;
+}
+
 static bool cmos_drain(Device *dev, GError **error)
 {
     Cmos *s = (Cmos *)dev;
@@ -552,6 +574,7 @@ const DeviceOps cmos_ops = {
     .name = "mc146818",
     .realize = cmos_realize,
     .reset = cmos_reset,
+    .restored = cmos_restored,
     .drain = cmos_drain,
     .resume = cmos_resume,
     .finalize = cmos_finalize,

@@ -9,7 +9,8 @@
  * ticks: the time is computed when it is read, flags when they are looked at, and a timer runs only
  * while an interrupt is enabled that has not fired.
  *
- * A saved state holds the offset: after a load the clock shows the host's time of that moment.
+ * A saved state holds the offset: after a load the clock shows the host's time of that moment, less
+ * what the restore hides.
  */
 
 #include "devices/bus.h"

@@ -299,6 +299,29 @@ START_TEST(time_goes_on_while_a_state_is_stored)
 }
 END_TEST
 
+START_TEST(time_that_a_restore_hides_is_not_seen)
+{
+    const int64_t hidden = 86400 * NS + 3 * NS / 4;
+    const DeviceRestore restore = {.hidden_ns = hidden};
+    g_autoptr(Device) other = make(0);
+    g_autoptr(GByteArray) wire = state_save(dev);
+
+    host_ns += hidden;
+    state_load(other, wire);
+    ck_assert(device_restored(other, &restore, NULL));
+    device_free(dev);
+    dev = g_steal_pointer(&other);
+    ck_assert(device_realize(dev, NULL));
+    device_resume(dev);
+    check_time((uint8_t[]){0x20, 0x24, 0x02, 0x29, 0x13, 0x14, 0x15});
+    host_ns += NS - 1;
+    check_time((uint8_t[]){0x20, 0x24, 0x02, 0x29, 0x13, 0x14, 0x15});
+    host_ns += 1;
+    check_time((uint8_t[]){0x20, 0x24, 0x02, 0x29, 0x13, 0x14, 0x16});
+    ck_assert_uint_eq(get(0x0c) & 0x10, 0x10);
+}
+END_TEST
+
 START_TEST(a_failed_realize_leaves_something_to_free)
 {
     g_autoptr(Device) second = make(0);
@@ -326,6 +349,7 @@ int main(void)
     tcase_add_test(tc, no_register_value_hurts);
     tcase_add_test(tc, state_survives_and_damage_does_not);
     tcase_add_test(tc, time_goes_on_while_a_state_is_stored);
+    tcase_add_test(tc, time_that_a_restore_hides_is_not_seen);
     tcase_add_test(tc, a_failed_realize_leaves_something_to_free);
     return suite_run("cmos", tc);
 }
