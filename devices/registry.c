@@ -3,6 +3,8 @@
 
 #include "devices/platform/debugexit.h"
 #include "devices/platform/pvpanic.h"
+#include "devices/platform/vmclock.h"
+#include "devices/platform/vmgenid.h"
 #include "devices/virtio/blk.h"
 #include "devices/virtio/rng.h"
 #include "util/error.h"
@@ -167,6 +169,56 @@ static Device *create_pvpanic(const DeviceContext *context, const char *id, cons
                                             .report = context->report});
 }
 
+/* ---- vmgenid -------------------------------------------------------------------------------- */
+
+#define GUID_AUTO "auto"
+
+typedef struct VmgenidDeviceConfig {
+    char *guid;
+} VmgenidDeviceConfig;
+
+static const PropDesc vmgenid_props_list[] = {
+    {.name = "guid",
+     .type = PROP_STRING,
+     .offset = offsetof(VmgenidDeviceConfig, guid),
+     .default_text = GUID_AUTO,
+     .help = "the id, or auto for a random one"},
+};
+static const PropTable vmgenid_props =
+    PROP_TABLE("device vmgenid", vmgenid_props_list, VmgenidDeviceConfig);
+
+static Device *create_vmgenid(const DeviceContext *context, const char *id, const PropBag *bag,
+                              GError **error)
+{
+    VmgenidConfig vmgenid = {.memory = context->memory, .notice = context->vmgenid};
+    VmgenidDeviceConfig config;
+    bool ok;
+
+    if (!props_apply(&vmgenid_props, bag, &config, error)) {
+        return NULL;
+    }
+    vmgenid.guid_given = strcmp(config.guid, GUID_AUTO) != 0;
+    ok = !vmgenid.guid_given || text_parse_uuid(config.guid, vmgenid.guid) ||
+         fail(error, VMM_ERROR_CONFIG, "property 'guid' is '%s': expected auto or a UUID",
+              config.guid);
+    props_clear(&vmgenid_props, &config);
+    return ok ? vmgenid_new(id, &vmgenid) : NULL;
+}
+
+/* ---- vmclock -------------------------------------------------------------------------------- */
+
+/* Nothing can be said about it. */
+static const PropTable vmclock_props = {.subject = "device vmclock"};
+
+static Device *create_vmclock(const DeviceContext *context, const char *id, const PropBag *bag,
+                              GError **error)
+{
+    const VmclockConfig vmclock = {.memory = context->memory, .notice = context->vmclock};
+    char nothing;
+
+    return props_apply(&vmclock_props, bag, &nothing, error) ? vmclock_new(id, &vmclock) : NULL;
+}
+
 /* ---- the array ------------------------------------------------------------------------------ */
 
 const DeviceType device_types[] = {
@@ -176,6 +228,10 @@ const DeviceType device_types[] = {
     {"pvpanic", "tells the host that the guest's kernel panicked", DEVICE_BUS_NONE, &pvpanic_props,
      create_pvpanic},
     {"virtio-rng-device", "entropy source", DEVICE_BUS_VIRTIO, &rng_device_props, create_rng},
+    {"vmgenid", "tells the guest when it has become a clone", DEVICE_BUS_BOARD, &vmgenid_props,
+     create_vmgenid},
+    {"vmclock", "tells the guest's programs of restores and clones", DEVICE_BUS_BOARD,
+     &vmclock_props, create_vmclock},
 };
 const size_t device_num_types = G_N_ELEMENTS(device_types);
 

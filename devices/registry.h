@@ -9,6 +9,7 @@
 
 #include "devices/bus.h"
 #include "devices/device.h"
+#include "devices/platform/ram_notice.h"
 #include "devices/request.h"
 #include "devices/virtio/virtio.h"
 #include "hypervisor/memory.h"
@@ -25,6 +26,8 @@ typedef struct DeviceContext {
     Bus *mmio;
     Loop *loop; /* the main loop */
     const VirtioHost *virtio_host;
+    RamNotice vmgenid;
+    RamNotice vmclock;
 
     /* By the ids of the command line; they fail if there is no such thing. */
     void *opaque;
@@ -40,7 +43,8 @@ typedef struct DeviceContext {
 } DeviceContext;
 
 typedef enum {
-    DEVICE_BUS_NONE,   /* maps its own registers */
+    DEVICE_BUS_NONE,  /* maps its own registers */
+    DEVICE_BUS_BOARD, /* has a place of its own, so a VM has one; without an id, named by its type */
     DEVICE_BUS_VIRTIO, /* a VirtioDevice, which a transport shows to the guest */
 } DeviceBus;
 

@@ -54,11 +54,11 @@ struct Machine {
 
 /* What the guest writes to power off and to reset, and which event is which. */
 #define IOAPIC_ID        0
-#define MP_TABLE         (BOOT_FIRMWARE + 0x10000u) /* a kernel looks from 0xf0000 on */
 #define S5_SLEEP_TYPE    5
 #define RESET_VALUE      0x42
 #define POWER_BUTTON_BIT 0
 #define GENERATION_BIT   1
+#define VMCLOCK_BIT      2
 
 static const RamLayout ram_layout = {.low_end = 3 * GIB, .high_base = 4 * GIB};
 
@@ -182,6 +182,31 @@ static bool add_ged(Vm *vm, GError **error)
     return vm_add_device(vm, vm->machine->ged, error);
 }
 
+static void ring_generation(void *opaque, uint32_t value)
+{
+    const Vm *vm = opaque;
+
+    (void)value;
+    ged_raise(vm->machine->ged, GENERATION_BIT);
+}
+
+static void ring_vmclock(void *opaque, uint32_t value)
+{
+    const Vm *vm = opaque;
+
+    (void)value;
+    ged_raise(vm->machine->ged, VMCLOCK_BIT);
+}
+
+/* Only ACPI can tell a guest where these are. */
+static void lend_notices(Vm *vm)
+{
+    if (has_acpi(vm)) {
+        vm->device_context.vmgenid = (RamNotice){BOOT_GENERATION, {ring_generation, vm}};
+        vm->device_context.vmclock = (RamNotice){BOOT_VMCLOCK, {ring_vmclock, vm}};
+    }
+}
+
 static bool has_rtc(const Vm *vm)
 {
     return vm->config->machine.rtc != ON_OFF_AUTO_OFF;
@@ -242,16 +267,37 @@ static bool add_virtio(Vm *vm, VirtioDevice *dev, GError **error)
                                                           error);
 }
 
+/* The first -device of that type, or NULL. */
+static const PropBag *find_given(const Vm *vm, const char *type)
+{
+    const GPtrArray *devices = vm->config->devices;
+
+    for (guint i = 0; i < devices->len; i++) {
+        if (g_strcmp0(prop_bag_type(devices->pdata[i]), type) == 0) {
+            return devices->pdata[i];
+        }
+    }
+    return NULL;
+}
+
 static bool add_device(Vm *vm, const PropBag *given, unsigned number, GError **error)
 {
     g_autoptr(PropBag) bag = prop_bag_copy(given);
     const DeviceType *type = device_type_lookup(prop_bag_type(bag), error);
     g_autofree char *made_up = g_strdup_printf("device%u", number);
-    const char *id = prop_bag_id(bag) ? prop_bag_id(bag) : made_up;
+    const char *id = prop_bag_id(bag);
+    const PropBag *first;
     Device *dev;
 
     if (!type) {
         return false;
+    }
+    if (!id) {
+        id = type->bus == DEVICE_BUS_BOARD ? type->name : made_up;
+    }
+    first = find_given(vm, type->name);
+    if (type->bus == DEVICE_BUS_BOARD && first && first != given) {
+        return fail(error, VMM_ERROR_CONFIG, "device %s: there can be one %s only", id, type->name);
     }
     vm_config_apply_globals(vm->config, bag);
     dev = type->create(&vm->device_context, id, bag, error);
@@ -265,6 +311,22 @@ static bool add_device(Vm *vm, const PropBag *given, unsigned number, GError **e
     return vm_add_device(vm, dev, error);
 }
 
+/* Every VM that can tell its guest tells it when it becomes a clone. */
+static bool add_identity(Vm *vm, GError **error)
+{
+    static const char *const types[] = {"vmgenid", "vmclock"};
+
+    for (size_t i = 0; has_acpi(vm) && i < G_N_ELEMENTS(types); i++) {
+        g_autoptr(PropBag) bag = prop_bag_new("driver");
+
+        prop_bag_add(bag, "driver", types[i]);
+        if (!find_given(vm, types[i]) && !add_device(vm, bag, 0, error)) {
+            return false;
+        }
+    }
+    return true;
+}
+
 static bool microvm_build(Vm *vm, GError **error)
 {
     const GPtrArray *devices = vm->config->devices;
@@ -273,8 +335,9 @@ static bool microvm_build(Vm *vm, GError **error)
     vm->machine->kernel.fd = -1;
     vm->machine->initrd.fd = -1;
     vm->machine->slots = g_array_new(FALSE, FALSE, sizeof(Slot));
+    lend_notices(vm);
     if (!add_ioapic(vm, error) || !add_ged(vm, error) || !add_rtc(vm, error) ||
-        !add_i8042(vm, error) || !add_serial(vm, error)) {
+        !add_i8042(vm, error) || !add_serial(vm, error) || !add_identity(vm, error)) {
         return false;
     }
     for (guint i = 0; i < devices->len; i++) {
@@ -319,10 +382,10 @@ static AcpiVirtioMmio *acpi_slots(const GArray *slots)
 
 static bool write_tables(Vm *vm, uint64_t base, const GByteArray *tables, GError **error)
 {
-    if (tables->len > BOOT_FIRMWARE_END - base) {
+    if (tables->len > BOOT_VMCLOCK - base) {
         return fail(error, VMM_ERROR_CONFIG,
                     "the firmware tables have %u bytes, there is room for %u", tables->len,
-                    (unsigned)(BOOT_FIRMWARE_END - base));
+                    (unsigned)(BOOT_VMCLOCK - base));
     }
     return guest_mem_write(vm->memory, GPA(base), tables->data, tables->len, error);
 }
@@ -337,7 +400,7 @@ static bool write_acpi(Vm *vm, GError **error)
     g_autoptr(GByteArray) tables = NULL;
     NumaTables numa;
     AcpiMicrovm acpi = {
-        .base = BOOT_FIRMWARE,
+        .base = BOOT_ACPI,
         .topology = {.cpus = cpu,
                      .n_cpus = cpus,
                      .lapic_address = MICROVM_LAPIC,
@@ -351,10 +414,13 @@ static bool write_acpi(Vm *vm, GError **error)
                 .s5_sleep_type = S5_SLEEP_TYPE,
                 .gsi = MICROVM_GSI_GED,
                 .power_button_bit = POWER_BUTTON_BIT,
-                .generation_bit = GENERATION_BIT},
+                .generation_bit = GENERATION_BIT,
+                .vmclock_bit = VMCLOCK_BIT},
         .virtio = virtio,
         .n_virtio = slots->len,
         .has_i8042 = true,
+        .generation_address = vm->device_context.vmgenid.address,
+        .vmclock_address = (uint32_t)vm->device_context.vmclock.address,
     };
 
     for (unsigned i = 0; i < cpus; i++) {
@@ -370,7 +436,7 @@ static bool write_acpi(Vm *vm, GError **error)
     numa_describe(vm->config, &ram_layout, cpu, &acpi.topology, &numa);
     tables = acpi_microvm_build(&acpi);
     numa_tables_clear(&numa);
-    return write_tables(vm, BOOT_FIRMWARE, tables, error);
+    return write_tables(vm, BOOT_ACPI, tables, error);
 }
 
 /* For kernels that run without ACPI. */
@@ -380,7 +446,7 @@ static bool write_mptable(Vm *vm, GError **error)
     g_autofree uint32_t *ids = g_new0(uint32_t, cpus);
     g_autoptr(GByteArray) table = NULL;
     const MpTableConfig config = {
-        .address = MP_TABLE,
+        .address = BOOT_MP_TABLE,
         .apic_ids = ids,
         .n_cpus = cpus,
         .lapic_address = MICROVM_LAPIC,
@@ -393,7 +459,7 @@ static bool write_mptable(Vm *vm, GError **error)
         ids[i] = vm->cpu_model ? cpu_model_hardware_id(vm->cpu_model, i) : i;
     }
     table = mptable_build(&config, error);
-    return table && write_tables(vm, MP_TABLE, table, error);
+    return table && write_tables(vm, BOOT_MP_TABLE, table, error);
 }
 
 static bool open_images(Vm *vm, GError **error)
@@ -416,7 +482,7 @@ static bool microvm_load(Vm *vm, VcpuEntry *ret_entry, GError **error)
     g_autofree char *cmdline = kernel_cmdline(vm);
     const KernelConfig config = {
         .cmdline = cmdline,
-        .rsdp = has_acpi(vm) ? BOOT_FIRMWARE : 0,
+        .rsdp = has_acpi(vm) ? BOOT_ACPI : 0,
     };
 
     if (!vm->config->boot.kernel && vm->config->accel == ACCEL_QTEST) {

@@ -30,6 +30,7 @@
 #include "util/event.h"
 #include "util/fd_set.h"
 #include "util/loop.h"
+#include "util/text.h"
 
 typedef struct Vm Vm;
 typedef struct Machine Machine;
@@ -136,6 +137,9 @@ bool vm_add_device(Vm *vm, Device *dev, GError **error);
 
 /* NULL if there is none. */
 Device *vm_find_device(const Vm *vm, const char *id);
+
+/* The generation id that the guest sees; false if it sees none. */
+bool vm_generation_id(const Vm *vm, char ret_text[TEXT_UUID_SIZE]);
 
 bool vm_boot(Vm *vm, GError **error);
 bool vm_cont(Vm *vm, GError **error);

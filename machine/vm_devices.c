@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What the VM lends to its devices: back ends by id, I/O loops, doorbells, ways to ask for things. */
 #include "devices/platform/pvpanic.h"
+#include "devices/platform/vmgenid.h"
 #include "machine/objects.h"
 #include "machine/vm.h"
 #include "util/error.h"
@@ -164,4 +165,19 @@ void vm_lend_to_devices(Vm *vm)
         .exit = {guest_exit, vm},
         .report = {guest_report, vm},
     };
+}
+
+bool vm_generation_id(const Vm *vm, char ret_text[TEXT_UUID_SIZE])
+{
+    for (guint i = 0; i < vm->devices->len; i++) {
+        const Device *dev = vm->devices->pdata[i];
+        uint8_t guid[VMGENID_BYTES];
+
+        if (dev->ops == &vmgenid_ops) {
+            vmgenid_get(dev, guid);
+            text_format_uuid(guid, ret_text);
+            return true;
+        }
+    }
+    return false;
 }

@@ -87,6 +87,18 @@ bool qmp_cmd_query_uuid(QmpCall *call, QmpReply *reply, GError **error)
     return true;
 }
 
+bool qmp_cmd_query_vm_generation_id(QmpCall *call, QmpReply *reply, GError **error)
+{
+    char text[TEXT_UUID_SIZE];
+
+    if (!vm_generation_id(call->vm, text)) {
+        return fail(error, VMM_ERROR_STATE, "VM Generation ID device not found");
+    }
+    reply->value = json_object_new_object();
+    qmp_add_string(reply->value, "guid", text);
+    return true;
+}
+
 bool qmp_cmd_query_kvm(QmpCall *call, QmpReply *reply, GError **error)
 {
     (void)error;

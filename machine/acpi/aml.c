@@ -362,11 +362,11 @@ void aml_field32(Aml *aml, const char *region, const char *field)
     aml_end(aml);
 }
 
-void aml_res_memory32(Aml *aml, uint32_t base, uint32_t len)
+void aml_res_memory32(Aml *aml, uint32_t base, uint32_t len, bool writable)
 {
     emit8(aml, RES_MEMORY32);
     emit_le(aml, 9, 2);
-    emit8(aml, RES_READ_WRITE);
+    emit8(aml, writable ? RES_READ_WRITE : 0);
     emit_le(aml, base, 4);
     emit_le(aml, len, 4);
 }

@@ -69,7 +69,7 @@ typedef enum {
     AML_EDGE,
 } AmlTrigger;
 
-void aml_res_memory32(Aml *aml, uint32_t base, uint32_t len);
+void aml_res_memory32(Aml *aml, uint32_t base, uint32_t len, bool writable);
 void aml_res_io(Aml *aml, uint16_t port, uint8_t len);
 void aml_res_isa_irq(Aml *aml, unsigned irq); /* 0..15: edge, active high, exclusive */
 void aml_res_interrupt(Aml *aml, uint32_t gsi, AmlTrigger trigger);

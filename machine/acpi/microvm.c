@@ -24,6 +24,8 @@
 
 #define NOTIFY_BUTTON_PRESSED 0x80
 #define NOTIFY_NEW_GENERATION 0x80
+#define NOTIFY_CLOCK_CHANGED  0x80
+#define VMCLOCK_PAGE          0x1000
 
 typedef struct __attribute__((packed)) Fadt {
     uint32_t facs;
@@ -98,7 +100,7 @@ static void add_virtio(Aml *aml, const AcpiVirtioMmio *slot, unsigned index)
     aml_int(aml, index);
     aml_name(aml, "_CRS");
     aml_resources(aml);
-    aml_res_memory32(aml, slot->base, slot->size);
+    aml_res_memory32(aml, slot->base, slot->size, /* writable= */ true);
     aml_res_interrupt(aml, slot->gsi, AML_EDGE);
     aml_end(aml);
     aml_end(aml);
@@ -163,6 +165,26 @@ static void add_generation(Aml *aml, uint64_t address)
     aml_end(aml);
 }
 
+/* A page that the guest maps into its programs. */
+static void add_vmclock(Aml *aml, uint32_t address)
+{
+    if (address == 0) {
+        return;
+    }
+    aml_device(aml, "VCLK");
+    aml_name(aml, "_HID");
+    aml_string(aml, "AMZNC10C");
+    aml_name(aml, "_CID");
+    aml_string(aml, "VMCLOCK");
+    aml_name(aml, "_DDN");
+    aml_string(aml, "VMCLOCK");
+    aml_name(aml, "_CRS");
+    aml_resources(aml);
+    aml_res_memory32(aml, address, VMCLOCK_PAGE, /* writable= */ false);
+    aml_end(aml);
+    aml_end(aml);
+}
+
 static void add_power_button(Aml *aml)
 {
     aml_device(aml, "PWRB");
@@ -211,6 +233,9 @@ static void add_ged(Aml *aml, const AcpiMicrovm *vm)
     if (vm->generation_address != 0) {
         notify_on_event(aml, ged->generation_bit, "\\_SB.VGEN", NOTIFY_NEW_GENERATION);
     }
+    if (vm->vmclock_address != 0) {
+        notify_on_event(aml, ged->vmclock_bit, "\\_SB.VCLK", NOTIFY_CLOCK_CHANGED);
+    }
     aml_end(aml);
     aml_end(aml);
 }
@@ -236,6 +261,7 @@ static uint64_t add_dsdt(AcpiBuilder *builder, const AcpiMicrovm *vm)
     add_isa(aml, "RTC", "PNP0B00", &vm->rtc);
     add_pvpanic(aml, &vm->pvpanic);
     add_generation(aml, vm->generation_address);
+    add_vmclock(aml, vm->vmclock_address);
     add_power_button(aml);
     add_ged(aml, vm);
     for (size_t i = 0; i < vm->n_virtio; i++) {

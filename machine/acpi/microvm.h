@@ -7,8 +7,8 @@
  * and no fixed power button.  Everything a stock kernel needs to find is in here:
  *
  *      FADT    says so, and where to write for power-off (sleep control) and reboot (reset)
- *      DSDT    virtio-mmio slots, COM1, RTC, pvpanic, VM generation id, and the GED: one edge
- *              interrupt whose event register says what happened (power button, new generation)
+ *      DSDT    virtio-mmio slots, COM1, RTC, pvpanic, VM generation id, VMClock, and the GED: one
+ *              edge interrupt whose event register says what happened (power button, ...)
  *      MADT    CPUs and I/O APICs
  *      SRAT, SLIT   only when NUMA nodes are given
  *
@@ -45,6 +45,7 @@ typedef struct AcpiGed {
     uint32_t gsi;
     unsigned power_button_bit;
     unsigned generation_bit;
+    unsigned vmclock_bit;
 } AcpiGed;
 
 typedef struct AcpiMicrovm {
@@ -61,6 +62,7 @@ typedef struct AcpiMicrovm {
     AcpiIsaDevice pvpanic;
     bool has_i8042;
     uint64_t generation_address; /* the 16-byte VM generation id; 0: none */
+    uint32_t vmclock_address;    /* the VMClock page; 0: none */
 } AcpiMicrovm;
 
 /* The table set for vm->base; the RSDP is its first byte. */

@@ -24,6 +24,7 @@ static const AcpiGed ged = {
     .gsi = 9,
     .power_button_bit = 0,
     .generation_bit = 8,
+    .vmclock_bit = 9,
 };
 
 AcpiMicrovm acpi_sample_plain(void)
@@ -81,6 +82,7 @@ AcpiMicrovm acpi_sample_full(void)
         .pvpanic = {.port = 0x505, .n_ports = 1},
         .has_i8042 = true,
         .generation_address = SAMPLE_GENERATION,
+        .vmclock_address = SAMPLE_VMCLOCK,
     };
 }
 

@@ -13,6 +13,7 @@
 #define SAMPLE_CPUS       300
 #define SAMPLE_VIRTIO     40
 #define SAMPLE_GENERATION UINT64_C(0x123456780)
+#define SAMPLE_VMCLOCK    0xff000u
 
 AcpiMicrovm acpi_sample_plain(void);
 AcpiMicrovm acpi_sample_full(void);

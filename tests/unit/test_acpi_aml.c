@@ -115,7 +115,7 @@ START_TEST(resource_templates_know_their_size)
     g_autoptr(Aml) aml = aml_new();
 
     aml_resources(aml);
-    aml_res_memory32(aml, 0xf0100000, 0x200);
+    aml_res_memory32(aml, 0xf0100000, 0x200, /* writable= */ true);
     aml_res_interrupt(aml, 5, AML_EDGE);
     aml_res_interrupt(aml, 6, AML_LEVEL);
     aml_end(aml);

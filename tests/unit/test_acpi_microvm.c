@@ -133,6 +133,7 @@ START_TEST(dsdt_has_what_the_vm_has_and_no_more)
     ck_assert(!mentions(dsdt, "LNRO0005"));
     ck_assert(!mentions(dsdt, "QEMU0001"));
     ck_assert(!mentions(dsdt, "VM_Gen_Counter"));
+    ck_assert(!mentions(dsdt, "VMCLOCK"));
 
     AcpiMicrovm everything = acpi_sample_full();
     g_autoptr(GByteArray) full = acpi_microvm_build(&everything);
@@ -165,12 +166,14 @@ START_TEST(each_event_has_its_bit)
 {
     static const uint8_t one[] = {0x01};
     static const uint8_t bit_8[] = {0x0b, 0x00, 0x01};
+    static const uint8_t bit_9[] = {0x0b, 0x00, 0x02};
     AcpiMicrovm vm = acpi_sample_full();
     g_autoptr(GByteArray) set = acpi_microvm_build(&vm);
     const uint8_t *dsdt = acpi_sample_table(set, "DSDT");
 
     check_event(dsdt, one, sizeof(one), "PWRB");
     check_event(dsdt, bit_8, sizeof(bit_8), "VGEN");
+    check_event(dsdt, bit_9, sizeof(bit_9), "VCLK");
 }
 END_TEST
 
@@ -196,6 +199,19 @@ START_TEST(each_virtio_slot_has_its_window_and_interrupt)
         ck_assert_uint_gt(window_at, at);
         ck_assert_mem_eq(dsdt + window_at + sizeof(window), interrupt, sizeof(interrupt));
     }
+}
+END_TEST
+
+START_TEST(vmclock_has_a_page_that_the_guest_only_reads)
+{
+    static const uint8_t page[] = {0x86, 9, 0, 0, 0x00, 0xf0, 0x0f, 0x00, 0x00, 0x10, 0x00, 0x00};
+    AcpiMicrovm vm = acpi_sample_full();
+    g_autoptr(GByteArray) set = acpi_microvm_build(&vm);
+    const uint8_t *dsdt = acpi_sample_table(set, "DSDT");
+    size_t at = find(dsdt, "AMZNC10C", 8);
+
+    ck_assert_uint_ne(at, 0);
+    ck_assert_uint_gt(find(dsdt, page, sizeof(page)), at);
 }
 END_TEST
 
@@ -283,6 +299,7 @@ int main(void)
     tcase_add_test(tc, dsdt_has_what_the_vm_has_and_no_more);
     tcase_add_test(tc, each_event_has_its_bit);
     tcase_add_test(tc, each_virtio_slot_has_its_window_and_interrupt);
+    tcase_add_test(tc, vmclock_has_a_page_that_the_guest_only_reads);
     tcase_add_test(tc, madt_lists_cpus_by_the_width_of_their_id);
     tcase_add_test(tc, madt_lists_ioapics_and_overrides);
     tcase_add_test(tc, numa_tables_appear_only_with_nodes);
