@@ -31,6 +31,7 @@ from pathlib import Path
 
 from tests.rig import artifacts, channel as wire
 from tests.rig.job import HostGone, Job, Result, patience
+from tests.rig.tsc import tsc_khz
 
 ENDED_BY_LIMIT = 124
 START_LIMIT = 120
@@ -220,6 +221,8 @@ class EmulatedHost(Host):
             return ["-drive", f"file={file},if=none,id=d{number},format=raw,{options}",
                     "-device", f"virtio-blk-pci,drive=d{number}"]
 
+        khz = tsc_khz()
+        words = [KERNEL_LINE, f"tsc_early_khz={khz}" if khz else "", self.append]
         return [
             # QEMU must not outlive the test that started it.
             "setpriv", "--pdeathsig", "KILL",
@@ -228,7 +231,7 @@ class EmulatedHost(Host):
             "-serial", f"file:{self.logs / 'console'}",
             "-qmp", f"unix:{here / 'qmp'},server=on,wait=off",
             "-kernel", kit / "vmlinuz", "-initrd", kit / "initrd.gz",
-            "-append", f"{KERNEL_LINE} {self.append}",
+            "-append", " ".join(filter(None, words)),
             *disk(0, kit / "root.ext4", "readonly=on"),
             *disk(1, kit / "kit.ext4", "readonly=on"),
             *disk(2, here / "scratch.ext4", "cache=unsafe,discard=unmap"),
