@@ -35,6 +35,8 @@ from tests.rig.tsc import tsc_khz
 
 ENDED_BY_LIMIT = 124
 START_LIMIT = 120
+EXAMINE = Path(__file__).with_name("host-examine")
+EXAMINE_LIMIT = 20
 CPU = "EPYC,+svm,+npt"
 SCRATCH_SIZE = "16G"  # sparse
 KERNEL_LINE = "console=ttyS0 panic=-1 quiet mitigations=off tsc=reliable random.trust_cpu=on"
@@ -103,7 +105,14 @@ class Host:
             self.commands.write(f"{time.monotonic() - self.started:8.2f} {text}\n")
 
     def examine(self, why: str) -> None:
-        """Writes down what can be known of a host that seems stuck."""
+        """Adds to host.log what each process on the host does, for when one seems stuck."""
+        try:
+            told = self.run(["sh", "-s"], stdin=EXAMINE.read_bytes(), timeout=EXAMINE_LIMIT)
+            text = told.stdout + told.stderr
+        except (HostGone, OSError) as error:
+            text = f"the host does not answer: {error}\n"
+        with open(self.logs / "host.log", "a", encoding="utf-8") as log:
+            log.write(f"== {why}\n{text}")
 
     # -- commands
 
@@ -242,6 +251,7 @@ class EmulatedHost(Host):
 
     def examine(self, why: str) -> None:
         """Adds to processors.log what the emulated processors do, twice, a moment apart."""
+        super().examine(why)
         with open(self.logs / "processors.log", "a", encoding="utf-8") as log:
             log.write(f"== {why}\n")
             for command in ("info registers -a", "info lapic 0", "info lapic 1",
