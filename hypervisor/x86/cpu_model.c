@@ -15,6 +15,7 @@
 #include "util/bytes.h"
 #include "util/error.h"
 #include "util/loop.h"
+#include "util/text.h"
 
 #include <errno.h>
 #include <linux/kvm.h>
@@ -45,6 +46,7 @@ struct CpuModel {
     char *name;
     GArray *switches; /* of CpuFeatureSwitch */
     bool pmu;
+    bool assumed; /* the table holds what KVM would answer */
 
     Mutex lock;
     /* written once, under lock, and fixed from then on */
@@ -128,13 +130,26 @@ static bool get_supported(CpuModel *model, GError **error)
     return true;
 }
 
+static bool fail_unknown_feature(const char *name, GError **error)
+{
+    TextNearest nearest = TEXT_NEAREST(name);
+
+    for (size_t i = 0; i < cpu_num_features; i++) {
+        text_nearest_offer(&nearest, cpu_features[i].name);
+    }
+
+    g_autofree char *hint = text_nearest_hint(&nearest);
+
+    return fail(error, VMM_ERROR_CONFIG, "-cpu: there is no feature '%s'%s", name, hint);
+}
+
 static bool set_feature(CpuidTable *table, const char *name, bool on, bool supported,
                         GError **error)
 {
     const CpuFeatureBit *feature = cpu_feature_find(name);
 
     if (!feature) {
-        return fail(error, VMM_ERROR_CONFIG, "-cpu: there is no feature '%s'", name);
+        return fail_unknown_feature(name, error);
     }
 
     struct kvm_cpuid_entry2 *entry = find_entry(table, feature->function, feature->index);
@@ -235,7 +250,6 @@ static void set_package_counts(CpuModel *model)
     if (entry) {
         entry->ebx = set_field(entry->ebx, 16, 8, MIN(UINT32_C(1) << package_bits, 255u));
         entry->edx = per_package > 1 ? entry->edx | EDX_HTT : entry->edx & ~EDX_HTT;
-        entry->ecx |= ECX_HYPERVISOR;
     }
     entry = find_entry(model->table, LEAF_AMD_SIZES, 0);
     if (entry) {
@@ -333,15 +347,43 @@ static void set_deadline_timer(CpuModel *model)
     }
 }
 
+static bool ask_kvm(CpuModel *model, GError **error)
+{
+    if (!get_supported(model, error)) {
+        return false;
+    }
+    set_deadline_timer(model);
+    return true;
+}
+
+/* KVM leaves the bit to us; it comes before the switches, which may hide it. */
+static void set_hypervisor(CpuModel *model)
+{
+    struct kvm_cpuid_entry2 *entry = find_entry(model->table, LEAF_FEATURES, 0);
+
+    if (entry) {
+        entry->ecx |= ECX_HYPERVISOR;
+    }
+}
+
 static void make_table(CpuModel *model)
 {
-    if (get_supported(model, &model->error)) {
-        set_deadline_timer(model);
-        if (apply_switches(model, &model->error)) {
-            set_shared_leaves(model);
-            set_topology_leaves(model);
-        }
+    if (!model->assumed && !ask_kvm(model, &model->error)) {
+        return;
     }
+    set_hypervisor(model);
+    if (apply_switches(model, &model->error)) {
+        set_shared_leaves(model);
+        set_topology_leaves(model);
+    }
+}
+
+void cpu_model_assume(CpuModel *model, const CpuidTable *supported)
+{
+    g_assert(!model->prepared && supported->nent <= MAX_ENTRIES);
+    memcpy(model->table, supported,
+           sizeof(*supported) + supported->nent * sizeof(supported->entries[0]));
+    model->assumed = true;
 }
 
 CpuModel *cpu_model_new(Hypervisor *hypervisor, const CpuModelConfig *config, GError **error)

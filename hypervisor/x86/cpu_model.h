@@ -13,6 +13,9 @@ struct kvm_cpuid_entry2;
 /* vCPU thread: gives the vCPU its table. */
 bool cpu_model_apply(CpuModel *model, const Vcpu *vcpu, GError **error);
 
+/* For tests, before the first use: what KVM would say it supports, instead of asking it. */
+void cpu_model_assume(CpuModel *model, const struct kvm_cpuid2 *supported);
+
 /* The table as this vCPU gets it; the caller's to g_free. */
 struct kvm_cpuid2 *cpu_model_table(CpuModel *model, unsigned index);
 
