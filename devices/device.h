@@ -63,6 +63,7 @@ typedef struct DeviceOps {
     /*
      * Optional.  vCPUs are parked.  After it no request is in flight and the device touches
      * neither guest memory nor its back end until resume; it may raise its interrupt on the way.
+     * If a device fails, the others are drained all the same, and all of them the next time again.
      */
     bool (*drain)(Device *dev, GError **error);
 

@@ -261,7 +261,7 @@ static bool drain_devices(Vm *vm, GError **error)
     for (guint i = 0; i < vm->devices->len; i++) {
         ok = device_drain(vm->devices->pdata[i], ok ? error : NULL) && ok;
     }
-    vm->drained = true;
+    vm->drained = ok;
     return ok;
 }
 
@@ -318,18 +318,27 @@ static json_object *cause(bool from_guest, const char *reason)
     return data;
 }
 
+/*
+ * A reset that cannot begin leaves the VM as it was.  One that fails half way leaves nothing that
+ * could run.
+ */
 bool vm_reset(Vm *vm, bool from_guest, const char *reason, GError **error)
 {
     bool was_running = run_state_is_running(vm->state);
 
     vcpus_pause(vm->vcpus);
     if (!drain_devices(vm, error)) {
+        if (was_running) {
+            resume_devices(vm);
+            vcpus_resume(vm->vcpus);
+        }
         return false;
     }
     for (guint i = 0; i < vm->devices->len; i++) {
         device_reset(vm->devices->pdata[i]);
     }
     if (!vm_boot(vm, error)) {
+        vm_stop(vm, RUN_STATE_INTERNAL_ERROR, NULL);
         return false;
     }
     vcpus_revive(vm->vcpus);
