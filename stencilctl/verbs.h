@@ -42,4 +42,11 @@ Status verb_devices(const Call *call, const Verb *verb);
 Status verb_events(const Call *call, const Verb *verb);
 Status verb_wait(const Call *call, const Verb *verb);
 
+/* Its serial line (console.c). */
+Status verb_console(const Call *call, const Verb *verb);
+
+/* Saving it (migrate.c). */
+Status verb_migrate(const Call *call, const Verb *verb);
+Status verb_template(const Call *call, const Verb *verb);
+
 #endif

@@ -173,12 +173,14 @@ static void chardev_socket_close(Chardev *chr)
     socket_address_clear(&s->address);
 }
 
+/* QEMU's words: clients tell by them whether somebody is there. */
 static char *chardev_socket_describe(const Chardev *chr)
 {
     const ChardevSocket *s = (const ChardevSocket *)chr;
     g_autofree char *address = socket_address_format(&s->address);
 
-    return g_strconcat(address, s->server ? ",server=on" : "", NULL);
+    return g_strconcat(chardev_is_open(chr) ? "" : "disconnected:", address,
+                       s->server ? ",server=on" : "", NULL);
 }
 
 static const ChardevOps chardev_socket_ops = {

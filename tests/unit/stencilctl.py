@@ -1,14 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
 """stencilctl against a real stencil that needs no KVM: stencilctl.py STENCIL STENCILCTL"""
 import json
+import os
 import re
+import select
+import signal
+import socket
 import subprocess
 import sys
 import tempfile
+import tty
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
-from tests.support.ctl import LIMIT, FakeVm, Terminal, Tool, Vm  # noqa: E402
+from tests.support.ctl import LIMIT, FakeVm, Terminal, Tool, Vm, wait_until  # noqa: E402
 
 
 def answers_and_statuses(tool, vm):
@@ -86,6 +91,126 @@ def events_are_followed_to_the_end(tool, vm):
     assert str(vm.socket) in tool(vm, "status", status=3)
 
 
+def console_is_the_serial_line(tool, vm):
+    """On a terminal, raw until the escape key; in a pipe; and when somebody else has it."""
+    tool(vm, "cont")  # a device of a stopped VM is silent
+    guest = socket.socket(socket.AF_UNIX)
+    guest.connect(str(vm.qtest))
+    replies = guest.makefile("rb")
+
+    def qtest(line):
+        guest.sendall(line.encode() + b"\n")
+        while True:
+            words = replies.readline().split()
+            if words[0] != b"IRQ":
+                return words
+
+    with Terminal(tool.command(vm, "console")) as console:
+        console.expect("^] leaves\r\n")
+        for byte in b"hi":
+            qtest(f"outb 0x3f8 {byte:#x}")
+        console.expect("hi")
+        console.type("\x03")  # a raw terminal gives it to the guest
+        while not int(qtest("inb 0x3fd")[1], 0) & 1:
+            pass
+        assert int(qtest("inb 0x3f8")[1], 0) == 3
+        with Terminal(tool.command(vm, "console", "serial0")) as other:
+            other.expect("somebody is connected already")
+            other.expect("leaves\r\n")
+            console.type("\x1d")
+            console.rest()
+            qtest("outb 0x3f8 0x21")
+            other.expect("!")
+            os.kill(other.pid, signal.SIGTERM)
+            other.rest()
+    with Terminal(tool.command(vm, "--escape", "^A", "console")) as console:
+        console.expect("^A leaves\r\n")
+        console.type("\x01")
+        console.rest()
+    assert "expected ^ and a letter" in tool(vm, "--escape", "Q", "console", status=2)
+    assert "no character device nothing" in tool(vm, "console", "nothing", status=1)
+    with tool.start(vm, "console") as plain:
+        wait_until(lambda: qtest("outb 0x3f8 0x3f") and select.select([plain.stdout], [], [], 0)[0],
+                   "nothing comes through a pipe")
+        plain.terminate()
+        assert plain.communicate(timeout=LIMIT)[0].startswith("?") and plain.returncode == 0
+
+
+def pty_is_a_console_too(tool, folder):
+    far, near = os.openpty()
+    tty.setraw(near)
+    chardevs = [{"label": "compat_monitor0", "filename": f"unix:{folder}/fake.sock,server=on"},
+                {"label": "con", "filename": f"pty:{os.ttyname(near)}"}]
+    with FakeVm(folder, {"query-chardev": lambda _: chardevs}) as vm:
+        with Terminal(tool.command(vm, "console")) as console:
+            console.expect("leaves\r\n")
+            os.write(far, b"login: ")
+            console.expect("login: ")
+            console.type("root\r")
+            assert os.read(far, 4)
+            os.close(near)
+            os.close(far)
+            console.expect("the console is closed")
+            console.rest()
+        chardevs.append({"label": "other", "filename": "unix:/nowhere,server=on"})
+        assert "name one: con other" in tool(vm, "console", status=2)
+        chardevs[1:] = [{"label": "serial0", "filename": "stdio"}]
+        assert "nobody can connect" in tool(vm, "console", status=1)
+        chardevs[1:] = []
+        assert "could be its console" in tool(vm, "console", status=1)
+
+
+def migration(*steps):
+    """query-migrate's answers, one after the other; the last one stays."""
+    left = list(steps)
+    return lambda _: left.pop(0) if len(left) > 1 else left[0]
+
+
+def active(done):
+    return {"status": "active", "ram": {"total": 1 << 30, "remaining": (1 << 30) - done,
+                                        "transferred": done}}
+
+
+def migration_shows_how_far_it_is(tool, folder):
+    done = {"status": "completed", "total-time": 1500, "downtime": 20,
+            "ram": {"total": 1 << 30, "remaining": 0, "transferred": 300 << 20}}
+    answers = {"migrate": {}}
+    with FakeVm(folder, answers) as vm:
+        answers["query-migrate"] = migration({"status": "setup"}, active(0), active(512 << 20), done)
+        with Terminal(tool.command(vm, "migrate", folder / "t")) as shown:
+            text = shown.rest()
+        assert re.search(r"\r\[.*\.\.\.\]   0%  0B of 1.0G", text), text
+        assert re.search(r"\r\[.*##.*\]  50%  512M of 1.0G  .*/s  \d+ s left", text), text
+        assert text.endswith(f"\r\033[Kfile:{folder}/t: 300M in 1.500 s, "
+                             "the VM stood still for 0.020 s\r\n"), text
+        assert {"execute": "migrate", "arguments": {"uri": f"file:{folder}/t"}} in vm.seen
+        answers["query-migrate"] = done
+        assert json.loads(tool(vm, "--json", "migrate", "tcp:h:1"))["status"] == "completed"
+        assert vm.seen[-2]["arguments"] == {"uri": "tcp:h:1"}
+        answers["query-migrate"] = {"status": "failed", "error-desc": "disk full"}
+        assert "failed: disk full" in tool(vm, "migrate", "t", status=1)
+        answers["query-migrate"] = {"status": "cancelled"}
+        assert "cancelled" in tool(vm, "migrate", "t", status=1)
+        answers["query-migrate"] = {}
+        tool(vm, "migrate", "t", status=1)
+        answers["query-migrate"] = active(5)
+        assert "time is up" in tool(vm, "--timeout", "0.3", "migrate", "t", status=4)
+        del answers["migrate"]
+        assert "no command migrate" in tool(vm, "migrate", "t", status=1)
+
+
+def template_is_shown_by_stencil(tool, folder):
+    """stencil stands beside the tool, or in PATH."""
+    place = folder / "bin"
+    place.mkdir()
+    (place / "stencil").write_text("#!/bin/sh\necho \"$@\"\n")
+    (place / "stencil").chmod(0o755)
+    path = {"PATH": f"{place}:/usr/bin:/bin"}
+    assert tool(None, "template", "show", "/t", env=path) == "-dump-state /t/state"
+    assert "cannot run" in tool(None, "template", "show", "/t", env={"PATH": "/nowhere"}, status=1)
+    assert "show FOLDER" in tool(None, "template", "burn", "/t", status=2)
+
+
 def hostile_servers_are_survived(tool, folder):
     with FakeVm(folder, {"query-status": {"status": "\u001b[31m\u009bbad"}}) as vm:
         assert tool(vm, "status") == "\\u001b[31m\\u009bbad"
@@ -111,8 +236,11 @@ def main() -> None:
             waiting_sees_a_change(tool, vm)
             reports(tool, vm)
             colours_are_for_terminals(tool, vm)
+            console_is_the_serial_line(tool, vm)
             events_are_followed_to_the_end(tool, vm)
-        hostile_servers_are_survived(tool, Path(folder))
+        for case in (pty_is_a_console_too, migration_shows_how_far_it_is,
+                     template_is_shown_by_stencil, hostile_servers_are_survived):
+            case(tool, Path(folder))
     print("stencilctl does what it says")
 
 

@@ -381,6 +381,14 @@ START_TEST(a_short_write_is_followed_by_writable)
 }
 END_TEST
 
+static void check_description(const Chardev *chr, const char *prefix, const char *path)
+{
+    g_autofree char *expected = g_strdup_printf("%sunix:%s,server=on", prefix, path);
+    g_autofree char *description = chardev_describe(chr);
+
+    ck_assert_str_eq(description, expected);
+}
+
 START_TEST(server_takes_one_client_after_the_other)
 {
     g_autofree char *path = g_build_filename(folder, "s", NULL);
@@ -390,9 +398,12 @@ START_TEST(server_takes_one_client_after_the_other)
     ck_assert_uint_eq(front.opened, 0);
     ck_assert_uint_eq(chardev_write(chr, "nobody", 6), 6);
     for (unsigned i = 1; i <= 3; i++) {
-        auto_fd int client = socket_connect(&address, NULL);
+        auto_fd int client = -1;
 
+        check_description(chr, "disconnected:", path);
+        client = socket_connect(&address, NULL);
         WAIT_FOR(front.opened == i);
+        check_description(chr, "", path);
         ck_assert_uint_eq(chardev_write(chr, "hello", 5), 5);
         check_read(client, "hello");
         fd_close(&client);
