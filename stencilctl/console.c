@@ -159,7 +159,7 @@ static bool parse_escape(const char *text, int *ret_escape)
         return false;
     }
 
-    int key = g_ascii_toupper(text[1]);
+    int key = (unsigned char)g_ascii_toupper(text[1]);
 
     *ret_escape = key & 0x1f;
     return key >= '@' && key <= '_';

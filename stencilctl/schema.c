@@ -65,6 +65,11 @@ void schema_each_command(const Schema *schema, SchemaNameFn visit, void *opaque)
     }
 }
 
+bool schema_has_command(const Schema *schema, const char *name)
+{
+    return find(schema, name, "command") != NULL;
+}
+
 const char *schema_arguments(const Schema *schema, const char *command)
 {
     return json_text_at(find(schema, command, "command"), "arg-type");

@@ -21,6 +21,8 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(Schema, schema_free)
 typedef void (*SchemaNameFn)(void *opaque, const char *name);
 void schema_each_command(const Schema *schema, SchemaNameFn visit, void *opaque);
 
+bool schema_has_command(const Schema *schema, const char *name);
+
 /* The type of what command takes or returns; NULL if it is not known. */
 const char *schema_arguments(const Schema *schema, const char *command);
 const char *schema_result(const Schema *schema, const char *command);

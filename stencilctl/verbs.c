@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "stencilctl/verbs.h"
 
+#include "stencilctl/command.h"
+
 #include <string.h>
 
 /* Prints what the command returned, unless that is nothing. */
@@ -17,18 +19,34 @@ static Status verb_plain(const Call *call, const Verb *verb)
     return status;
 }
 
-static Status verb_qmp(const Call *call, const Verb *verb)
+/* The schema tells what is a string, so that nobody has to quote twice. */
+static Status parse_command(const Call *call, json_object **ret_command)
 {
-    g_autoptr(json_object) command = json_tokener_parse(call->words[0]);
-    g_autoptr(json_object) answer = NULL;
-    Status status;
+    g_autoptr(Schema) schema = NULL;
+    g_autoptr(GError) error = NULL;
+    Status status = schema_load(call, &schema);
 
-    (void)verb;
-    if (!json_at(command, "execute") && !json_at(command, "exec-oob")) {
-        render_error(call->render, "qmp: expected an object like {\"execute\":\"query-status\"}");
+    if (status != STATUS_OK) {
+        return status;
+    }
+    *ret_command = command_parse(schema, call->words, &error);
+    if (!*ret_command) {
+        render_error(call->render, "qmp: %s", error->message);
         return STATUS_USAGE;
     }
-    status = call_send(call, command, &answer);
+    return STATUS_OK;
+}
+
+static Status verb_qmp(const Call *call, const Verb *verb)
+{
+    g_autoptr(json_object) command = NULL;
+    g_autoptr(json_object) answer = NULL;
+    Status status = parse_command(call, &command);
+
+    (void)verb;
+    if (status == STATUS_OK) {
+        status = call_send(call, command, &answer);
+    }
     if (status != STATUS_OK) {
         return status;
     }
@@ -60,8 +78,11 @@ const Verb verb_table[] = {
      .help = "print a template's state as JSON"},
     {.name = "events", .help = "print events as they come, until it ends", .not_in_shell = true,
      .run = verb_events},
-    {.name = "qmp", .form = "JSON", .min_words = 1, .max_words = 1, .run = verb_qmp,
-     .help = "send one QMP command and print the answer"},
+    {.name = "shell", .not_in_shell = true, .run = verb_shell,
+     .help = "verbs and QMP commands, a line each; TAB completes"},
+    {.name = "qmp", .form = "COMMAND [KEY=VALUE]...", .min_words = 1, .max_words = G_MAXUINT,
+     .not_in_shell = true, .run = verb_qmp,
+     .help = "run a QMP command, which can also be one JSON object"},
 };
 /* clang-format on */
 

@@ -49,4 +49,7 @@ Status verb_console(const Call *call, const Verb *verb);
 Status verb_migrate(const Call *call, const Verb *verb);
 Status verb_template(const Call *call, const Verb *verb);
 
+/* A line each (shell.c). */
+Status verb_shell(const Call *call, const Verb *verb);
+
 #endif

@@ -136,6 +136,74 @@ def console_is_the_serial_line(tool, vm):
         assert plain.communicate(timeout=LIMIT)[0].startswith("?") and plain.returncode == 0
 
 
+def shell_edits_and_completes(tool, vm, folder):
+    state = {"XDG_STATE_HOME": str(folder / "state")}
+    with Terminal(tool.command(vm, "shell"), env=state) as shell:
+        shell.expect("sample> ")
+        shell.type("sta\t\r")
+        shell.expect("running")
+        shell.expect("sample> ")
+        shell.type("qom-list pa\t/machine\r")  # an argument's name from the schema
+        shell.expect("peripheral")
+        shell.expect("sample> ")
+        shell.type("query-cpu\t")
+        shell.expect("query-cpu-definitions  query-cpus-fast\r\n")
+        shell.expect("sample> ")
+        shell.type("\x03wait runn\t\r")  # Ctrl-C gives up a line
+        assert "no state" not in shell.expect("sample> ")
+        shell.type("\x03block_resize size=12 node-name=12\r")
+        shell.expect("'12'")  # a string where the schema says so, and a number where not
+        shell.expect("sample> ")
+        shell.type("help block_resize\r")
+        shell.expect("[device=string]")
+        shell.expect("size=int")
+        shell.expect("sample> ")
+        shell.type("half a li")
+        shell.expect("half a li")
+        tool(vm, "stop")  # somebody else's event is shown above the line, which stays
+        shell.expect("STOP")
+        shell.expect("half a li")
+        shell.type("\x03nonsense=\r")
+        shell.expect("nonsense=")
+        shell.expect("sample> ")
+        shell.type("exit\r")
+        shell.rest()
+    with Terminal(tool.command(vm, "shell"), env=state) as shell:
+        shell.expect("sample> ")
+        shell.type("\x1b[A\x1b[A\x1b[A\r")  # history outlives the shell
+        shell.expect("[device=string]")
+        shell.expect("sample> ")
+        shell.type("\x04")
+        shell.rest()
+    assert (folder / "state/stencil/history").stat().st_mode & 0o777 == 0o600
+
+
+def shell_runs_scripts(tool, vm):
+    text = tool(vm, "shell", text="# comment\n\ncont\nstatus\nquery-name\nstop\n"
+                                  '{"execute": "query-status"}\n')
+    assert text.startswith("running\n") and '"name": "sample"' in text and '"paused"' in text, text
+    assert "no-such" in tool(vm, "shell", text="no-such\nquit\n", status=1)
+    assert "expected argument=value" in tool(vm, "shell", text="qom-list /machine\n", status=2)
+    tool(vm, "shell", text="status 'open quote\n", status=2)
+
+
+def commands_are_typed_by_the_schema(tool, folder):
+    schema = [{"name": "make", "meta-type": "command", "arg-type": "1", "ret-type": "2"},
+              {"name": "1", "meta-type": "object", "members": [
+                  {"name": "id", "type": "str"}, {"name": "size", "type": "int"},
+                  {"name": "at", "type": "3"}]},
+              {"name": "3", "meta-type": "object", "members": [{"name": "host", "type": "str"}]},
+              {"name": "str", "meta-type": "builtin", "json-type": "string"},
+              {"name": "\u001b]0;x", "meta-type": "command"}, 5]
+    with FakeVm(folder, {"query-qmp-schema": schema, "make": {}}) as vm:
+        tool(vm, "qmp", "make", "id=7", "size=7", "at.host=7", "at.more=[1, 2]", "other=x")
+        assert vm.seen[-1]["arguments"] == {"id": "7", "size": 7, "other": "x",
+                                            "at": {"host": "7", "more": [1, 2]}}, vm.seen[-1]
+        assert "given twice" in tool(vm, "qmp", "make", "id=7", "id=8", status=2)
+        assert "is no object" in tool(vm, "qmp", "make", "id=7", "id.b=8", status=2)
+        assert "name is empty" in tool(vm, "qmp", "make", "id..x=7", status=2)
+
+
 def pty_is_a_console_too(tool, folder):
     far, near = os.openpty()
     tty.setraw(near)
@@ -237,8 +305,10 @@ def main() -> None:
             reports(tool, vm)
             colours_are_for_terminals(tool, vm)
             console_is_the_serial_line(tool, vm)
+            shell_edits_and_completes(tool, vm, Path(folder))
+            shell_runs_scripts(tool, vm)
             events_are_followed_to_the_end(tool, vm)
-        for case in (pty_is_a_console_too, migration_shows_how_far_it_is,
+        for case in (commands_are_typed_by_the_schema, pty_is_a_console_too, migration_shows_how_far_it_is,
                      template_is_shown_by_stencil, hostile_servers_are_survived):
             case(tool, Path(folder))
     print("stencilctl does what it says")
