@@ -6,6 +6,7 @@ import pty
 import select
 import socket
 import subprocess
+import termios
 import threading
 import time
 
@@ -62,12 +63,15 @@ class FakeVm:
         self.listener.bind(str(self.socket))
         self.listener.listen()
         self.clients = []
-        threading.Thread(target=self.serve, daemon=True).start()
+        self.server = threading.Thread(target=self.serve, daemon=True)
+        self.server.start()
 
     def __enter__(self):
         return self
 
     def __exit__(self, *_):
+        self.listener.shutdown(socket.SHUT_RDWR)  # wakes the server
+        self.server.join()
         self.listener.close()
         for client in self.clients:
             client.close()
@@ -170,6 +174,12 @@ class Terminal:
             assert self.read(), f"ended without {wanted!r}: {self.text!r}"
         at = self.text.index(wanted) + len(wanted)
         taken, self.text = self.text[:at], self.text[at:]
+        return taken
+
+    def expect_prompt(self, wanted):
+        """The prompt comes just before the terminal is made raw; keys such as Ctrl-C must wait."""
+        taken = self.expect(wanted)
+        wait_until(lambda: not termios.tcgetattr(self.fd)[3] & termios.ICANON, "not made raw")
         return taken
 
     def rest(self, status=0):

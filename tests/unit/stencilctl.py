@@ -139,25 +139,25 @@ def console_is_the_serial_line(tool, vm):
 def shell_edits_and_completes(tool, vm, folder):
     state = {"XDG_STATE_HOME": str(folder / "state")}
     with Terminal(tool.command(vm, "shell"), env=state) as shell:
-        shell.expect("sample> ")
+        shell.expect_prompt("sample> ")
         shell.type("sta\t\r")
         shell.expect("running")
-        shell.expect("sample> ")
+        shell.expect_prompt("sample> ")
         shell.type("qom-list pa\t/machine\r")  # an argument's name from the schema
         shell.expect("peripheral")
-        shell.expect("sample> ")
+        shell.expect_prompt("sample> ")
         shell.type("query-cpu\t")
         shell.expect("query-cpu-definitions  query-cpus-fast\r\n")
-        shell.expect("sample> ")
+        shell.expect_prompt("sample> ")
         shell.type("\x03wait runn\t\r")  # Ctrl-C gives up a line
-        assert "no state" not in shell.expect("sample> ")
-        shell.type("\x03block_resize size=12 node-name=12\r")
+        assert "no state" not in shell.expect_prompt("sample> ")
+        shell.type("block_resize size=12 node-name=12\r")
         shell.expect("'12'")  # a string where the schema says so, and a number where not
-        shell.expect("sample> ")
+        shell.expect_prompt("sample> ")
         shell.type("help block_resize\r")
         shell.expect("[device=string]")
         shell.expect("size=int")
-        shell.expect("sample> ")
+        shell.expect_prompt("sample> ")
         shell.type("half a li")
         shell.expect("half a li")
         tool(vm, "stop")  # somebody else's event is shown above the line, which stays
@@ -165,14 +165,14 @@ def shell_edits_and_completes(tool, vm, folder):
         shell.expect("half a li")
         shell.type("\x03nonsense=\r")
         shell.expect("nonsense=")
-        shell.expect("sample> ")
+        shell.expect_prompt("sample> ")
         shell.type("exit\r")
         shell.rest()
     with Terminal(tool.command(vm, "shell"), env=state) as shell:
-        shell.expect("sample> ")
+        shell.expect_prompt("sample> ")
         shell.type("\x1b[A\x1b[A\x1b[A\r")  # history outlives the shell
         shell.expect("[device=string]")
-        shell.expect("sample> ")
+        shell.expect_prompt("sample> ")
         shell.type("\x04")
         shell.rest()
     assert (folder / "state/stencil/history").stat().st_mode & 0o777 == 0o600
