@@ -184,6 +184,22 @@ void *guest_mem_ptr(const GuestMemory *mem, Gpa gpa, uint64_t len, GuestAccess a
     return block->hva + (gpa.v - block->base.v);
 }
 
+bool guest_mem_address(const GuestMemory *mem, const void *hva, Gpa *ret_gpa, GError **error)
+{
+    size_t count;
+    const RamBlock *blocks = guest_mem_blocks(mem, &count);
+
+    for (size_t i = 0; i < count; i++) {
+        uintptr_t into = (uintptr_t)hva - (uintptr_t)blocks[i].hva;
+
+        if ((uintptr_t)hva >= (uintptr_t)blocks[i].hva && into < blocks[i].size) {
+            *ret_gpa = gpa_add(blocks[i].base, into);
+            return true;
+        }
+    }
+    return fail(error, VMM_ERROR_STATE, "host address %p is not in guest RAM", hva);
+}
+
 /* The longest piece of [gpa, gpa + len) that lies in one block; len where there is none at all. */
 static uint64_t piece_len(const GuestMemory *mem, Gpa gpa, uint64_t len)
 {

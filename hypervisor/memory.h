@@ -125,6 +125,9 @@ uint64_t guest_mem_total(const GuestMemory *mem);
 void *guest_mem_ptr(const GuestMemory *mem, Gpa gpa, uint64_t len, GuestAccess access,
                     GError **error);
 
+/* The way back: the guest address of a byte that guest_mem_ptr gave. */
+bool guest_mem_address(const GuestMemory *mem, const void *hva, Gpa *ret_gpa, GError **error);
+
 /* Copies that may cross from one block into an adjacent one. */
 bool guest_mem_read(const GuestMemory *mem, Gpa gpa, void *data, uint64_t len, GError **error);
 bool guest_mem_write(const GuestMemory *mem, Gpa gpa, const void *data, uint64_t len,

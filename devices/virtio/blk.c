@@ -1,16 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A request lives in one BlkRequest from pop to push:
- *
- *     readable   header (16 bytes) | data of a write
- *     writable   data of a read    | status (1 byte)
- *
- * in any number of pieces.  Cutting header and status off leaves the data where it is, in guest
- * memory, ready for the back end.  BlkRequests are made as a guest keeps more in flight than ever
- * before and reused from then on, so a steady load allocates nothing.
+ * Requests are made as a guest keeps more in flight than ever before and reused from then on, so a
+ * steady load allocates nothing.
  */
 #include "devices/virtio/blk.h"
 
+#include "devices/virtio/blk_held.h"
+#include "devices/virtio/blk_request.h"
 #include "devices/virtio/blk_space.h"
 #include "migration/vmstate.h"
 #include "util/bytes.h"
@@ -20,11 +16,10 @@
 #include <inttypes.h>
 #include <string.h>
 
-#define BLK_DEVICE_ID    2
-#define BLK_HEADER_BYTES 16u
-#define BLK_RANGE_BYTES  16u /* of DISCARD and WRITE_ZEROES */
+#define BLK_DEVICE_ID   2
+#define BLK_RANGE_BYTES 16u /* of DISCARD and WRITE_ZEROES */
 
-#define BLK_FLAG_UNMAP   1u
+#define BLK_FLAG_UNMAP  1u
 
 typedef enum {
     BLK_STATUS_OK,
@@ -32,16 +27,6 @@ typedef enum {
     BLK_STATUS_UNSUPP,
     BLK_STATUS_PENDING, /* ours: the back end has it */
 } BlkStatus;
-
-typedef struct BlkRequest {
-    BlockRequest block; /* first: done gets this */
-    VirtChain chain;
-    VirtQueue *queue;
-    uint8_t *status; /* in guest memory */
-    uint32_t written;
-    uint32_t order; /* of pops from the queue */
-    struct BlkRequest *next;
-} BlkRequest;
 
 typedef struct VirtioBlk {
     VirtioDevice base;
@@ -66,17 +51,10 @@ typedef struct VirtioBlk {
 
     /* while saving and loading */
     uint64_t capacity;
+    BlkHeld held;
 } VirtioBlk;
 
 /* --- requests come and go --- */
-
-static void blk_request_free(void *opaque)
-{
-    BlkRequest *request = opaque;
-
-    virt_chain_clear(&request->chain);
-    g_free(request);
-}
 
 static BlkRequest *blk_take_request(VirtioBlk *blk)
 {
@@ -135,38 +113,6 @@ static void blk_batch_end(void *opaque)
 
 /* --- what the guest asks --- */
 
-/* The readable pieces behind the header. */
-static struct iovec *blk_out_data(VirtChain *chain, unsigned *ret_count)
-{
-    struct iovec *iov = chain->iov;
-    unsigned count = chain->num_out;
-    size_t skip = BLK_HEADER_BYTES;
-
-    while (count > 0 && skip >= iov->iov_len) {
-        skip -= iov->iov_len;
-        iov++;
-        count--;
-    }
-    if (count > 0) {
-        iov->iov_base = (uint8_t *)iov->iov_base + skip;
-        iov->iov_len -= skip;
-    }
-    *ret_count = count;
-    return iov;
-}
-
-/* Cuts the status byte off the end of the writable pieces. */
-static uint8_t *blk_cut_status(VirtChain *chain)
-{
-    struct iovec *last = &chain->iov[chain->num_out + chain->num_in - 1];
-
-    last->iov_len--;
-    if (last->iov_len == 0) {
-        chain->num_in--;
-    }
-    return (uint8_t *)last->iov_base + last->iov_len;
-}
-
 static bool blk_range_is_good(const VirtioBlk *blk, uint64_t sector, uint64_t bytes)
 {
     uint64_t offset;
@@ -221,7 +167,7 @@ static BlkStatus blk_write(VirtioBlk *blk, BlkRequest *request, uint64_t sector)
 {
     VirtChain *chain = &request->chain;
 
-    request->block.iov = blk_out_data(chain, &request->block.iov_count);
+    request->block.iov = blk_request_out_data(chain, &request->block.iov_count);
     return blk_submit(blk, request, BLOCK_WRITE, sector, chain->out_bytes - BLK_HEADER_BYTES);
 }
 
@@ -313,7 +259,7 @@ static bool blk_begin(VirtioBlk *blk, BlkRequest *request)
         virt_chain_read(chain, 0, header, sizeof(header)) != sizeof(header)) {
         return false;
     }
-    request->status = blk_cut_status(chain);
+    request->status = blk_request_cut_status(chain);
     request->written = 1;
     request->block.flags = 0;
     request->block.iov = NULL;
@@ -414,6 +360,7 @@ static void blk_resume(VirtioDevice *dev)
 
 /* --- life --- */
 
+/* Requests may have come with a loaded state. */
 static void blk_activate(VirtioDevice *dev)
 {
     VirtioBlk *blk = (VirtioBlk *)dev;
@@ -421,24 +368,30 @@ static void blk_activate(VirtioDevice *dev)
     if (!block_attached_loop(blk->drive)) {
         block_attach(blk->drive, dev->loop);
     }
+    blk_resume(dev);
 }
 
-static void blk_deactivate(VirtioDevice *dev)
+static void blk_forget_parked(VirtioBlk *blk)
 {
-    VirtioBlk *blk = (VirtioBlk *)dev;
-    BlkRequest *request;
+    BlkRequest *request = blk_take_parked(blk);
 
-    block_drain(blk->drive);
-    request = blk_take_parked(blk);
     while (request) {
         BlkRequest *next = request->next;
 
         blk_give_back(blk, request);
         request = next;
     }
-    for (unsigned i = 0; i < dev->num_queues; i++) {
+    for (unsigned i = 0; i < blk->base.num_queues; i++) {
         blk->popped[i] = 0;
     }
+}
+
+static void blk_deactivate(VirtioDevice *dev)
+{
+    VirtioBlk *blk = (VirtioBlk *)dev;
+
+    block_drain(blk->drive);
+    blk_forget_parked(blk);
 }
 
 /* Under config_lock. */
@@ -460,6 +413,7 @@ static void blk_reset(VirtioDevice *dev)
 {
     VirtioBlk *blk = (VirtioBlk *)dev;
 
+    blk_forget_parked(blk);
     mutex_lock(&dev->config_lock);
     blk_set_writeback(blk, blk->default_writeback);
     mutex_unlock(&dev->config_lock);
@@ -494,14 +448,53 @@ static void blk_finalize(VirtioDevice *dev)
     block_set_client(blk->drive, NULL);
     g_ptr_array_unref(blk->requests);
     g_free(blk->popped);
+    blk_held_clear(&blk->held);
 }
+
+/* --- state --- */
 
 static bool blk_pre_save(void *opaque, GError **error)
 {
     VirtioBlk *blk = opaque;
 
-    (void)error;
     blk->capacity = block_size(blk->drive) / BLOCK_SECTOR_BYTES;
+    blk_held_clear(&blk->held);
+    for (const BlkRequest *r = blk->parked; r; r = r->next) {
+        uint32_t overtaken = blk->popped[r->queue->index] - r->order;
+
+        if (r->queue->layout && !blk_held_add(&blk->held, blk->base.mem, r, overtaken, error)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* The order in which the state has them, so that it is the same when it is saved again. */
+static bool blk_load_held(VirtioBlk *blk, GError **error)
+{
+    BlkRequest **end = &blk->parked;
+    uint32_t word = 0;
+
+    blk_forget_parked(blk);
+    for (uint32_t i = 0; i < blk->held.num_requests; i++) {
+        const BlkHeldRequest *from = &blk->held.request[i];
+        BlkRequest *request = blk_take_request(blk);
+
+        *end = request;
+        request->next = NULL;
+        end = &request->next;
+        request->queue = &blk->base.queue[from->queue];
+        request->order = blk->popped[from->queue] - from->overtaken;
+        request->block.done = blk_done;
+        if (!blk_held_take(&blk->held, i, &word, blk->base.mem, request, error)) {
+            g_prefix_error(error, "held.request[%" PRIu32 "].", i);
+            return false;
+        }
+        if (!blk_range_is_good(blk, from->offset / BLOCK_SECTOR_BYTES, from->bytes)) {
+            return fail(error, VMM_ERROR_WIRE, "held.request[%" PRIu32 "].offset: outside the disk",
+                        i);
+        }
+    }
     return true;
 }
 
@@ -518,13 +511,18 @@ static bool blk_post_load(void *opaque, uint32_t version, GError **error)
                     blk->drive->file_name ? blk->drive->file_name : blk->drive->id, here);
     }
     blk->config[BLK_CONFIG_WRITEBACK] = blk->writeback;
-    return true;
+    if (!blk_held_check(&blk->held, &blk->base, error)) {
+        g_prefix_error(error, "held: ");
+        return false;
+    }
+    return blk_load_held(blk, error);
 }
 
 static const VmStateField blk_fields[] = {
     VMSTATE_FIELD_STRUCT(VirtioBlk, base, VirtioDevice, &virtio_vmstate, 1),
     VMSTATE_FIELD_U64(VirtioBlk, capacity, 1),
     VMSTATE_FIELD_BOOL(VirtioBlk, writeback, 1),
+    VMSTATE_FIELD_STRUCT(VirtioBlk, held, BlkHeld, &blk_held_vmstate, 1),
 };
 
 static const VmStateDesc blk_vmstate = {
@@ -548,6 +546,7 @@ static const VirtioOps blk_virtio_ops = {
     .drain = blk_drain,
     .resume = blk_resume,
     .reset = blk_reset,
+    .saves_requests = true,
 };
 
 static const DeviceOps blk_ops = {

@@ -2,7 +2,8 @@
 /*
  * What of a virtio device survives a save: the negotiation and, of each queue, its registers and
  * positions.  The rings themselves are in guest memory.  A device is saved drained, so nothing is
- * in flight; it is loaded after a reset, and started again by resume.
+ * in flight but what the device holds and saves itself; it is loaded after a reset, and started
+ * again by resume.
  */
 #include "devices/virtio/virtio.h"
 #include "migration/vmstate.h"
@@ -21,20 +22,32 @@ static const VmStateField queue_fields[] = {
     VMSTATE_FIELD_BOOL(VirtQueue, avail_wrap, 1),
     VMSTATE_FIELD_BOOL(VirtQueue, used_wrap, 1),
     VMSTATE_FIELD_U16(VirtQueue, unsignalled, 1),
+    VMSTATE_FIELD_U32(VirtQueue, in_flight, 1),
 };
 
 static bool queue_pre_save(void *opaque, GError **error)
 {
     const VirtQueue *q = opaque;
 
-    if (q->in_flight != 0) {
+    if (q->in_flight != 0 && !q->dev->ops->saves_requests) {
         return fail(error, VMM_ERROR_STATE, "in_flight: %" PRIu32 " requests are not finished",
                     q->in_flight);
     }
     return true;
 }
 
-/* With nothing in flight both positions are the same. */
+/*
+ * What lies between the two positions is in flight: places in a packed ring, whose wrap bits differ
+ * while one of the positions is a round ahead, and counts in a split one.
+ */
+static uint32_t distance(const VirtQueue *q)
+{
+    if (q->avail_wrap != q->used_wrap) {
+        return (uint32_t)q->last_avail + q->size - q->last_used;
+    }
+    return (uint16_t)(q->last_avail - q->last_used);
+}
+
 static bool queue_post_load(void *opaque, uint32_t version, GError **error)
 {
     const VirtQueue *q = opaque;
@@ -43,9 +56,13 @@ static bool queue_post_load(void *opaque, uint32_t version, GError **error)
     if (q->ready && (q->size == 0 || q->size > q->max_size)) {
         return fail(error, VMM_ERROR_WIRE, "size: %u, expected 1..%u", q->size, q->max_size);
     }
-    if (q->last_avail != q->last_used || q->avail_wrap != q->used_wrap) {
-        return fail(error, VMM_ERROR_WIRE, "last_avail: %u differs from last_used %u",
-                    q->last_avail, q->last_used);
+    if (q->in_flight > (q->ready && q->dev->ops->saves_requests ? q->size : 0)) {
+        return fail(error, VMM_ERROR_WIRE, "in_flight: %" PRIu32 " are too many", q->in_flight);
+    }
+    if (distance(q) != q->in_flight) {
+        return fail(error, VMM_ERROR_WIRE,
+                    "last_avail: %u, last_used: %u, but %" PRIu32 " are in flight", q->last_avail,
+                    q->last_used, q->in_flight);
     }
     return true;
 }
@@ -108,7 +125,6 @@ static bool virtio_post_load(void *opaque, uint32_t version, GError **error)
     for (unsigned i = 0; i < dev->num_queues; i++) {
         VirtQueue *q = &dev->queue[i];
 
-        q->in_flight = 0;
         if (!q->ready) {
             continue;
         }

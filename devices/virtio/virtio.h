@@ -95,6 +95,9 @@ typedef struct VirtioOps {
     bool (*drain)(VirtioDevice *dev, GError **error);
     void (*resume)(VirtioDevice *dev);
 
+    /* The device's own table holds the requests that a drain leaves in flight. */
+    bool saves_requests;
+
     /* Optional, while not active: the device's own state back to power-on. */
     void (*reset)(VirtioDevice *dev);
 } VirtioOps;

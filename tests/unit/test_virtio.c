@@ -623,7 +623,7 @@ START_TEST(state_that_cannot_be_is_refused_with_its_path)
     VirtQueue *q = &dev->queue[1];
     const char *const why[] = {
         "base.queue[1].size: 300, expected 1..256",
-        "base.queue[1].last_avail: 9 differs from last_used 0",
+        "base.queue[1].last_avail: 9, last_used: 0, but 0 are in flight",
         "base.queue[1].size: 6 is not a power of two",
         "base.queue[1].driver_address: guest range 0xfffffff0 +0x16 is not in one block of RAM",
         "base.features: 0x8000000000000000 are not offered here",
