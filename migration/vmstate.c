@@ -224,9 +224,20 @@ bool vmstate_save(const VmStateDesc *desc, void *dev, GByteArray *out, GError **
 
 /* --- loading --- */
 
+/* Integers that need neither turning round nor a look. */
+static bool is_plain_copy(const VmStateField *f)
+{
+    return f->kind == VMSTATE_KIND_BYTES ||
+           (G_BYTE_ORDER == G_LITTLE_ENDIAN && f->kind != VMSTATE_KIND_BOOL);
+}
+
 static bool load_integers(const VmStateField *f, uint8_t *data, size_t count, VmStateCursor payload,
                           GError **error)
 {
+    if (is_plain_copy(f)) {
+        memcpy(data, payload.pos, count * f->size);
+        return true;
+    }
     for (size_t i = 0; i < count; i++) {
         uint64_t value = load_le(payload.pos + i * f->size, (unsigned)f->size);
 
@@ -352,13 +363,7 @@ static bool load_field(const VmStateField *f, void *dev, const VmStateRecord *re
     if (f->kind == VMSTATE_KIND_STRUCT) {
         return load_structs(f, data, count, payload, error);
     }
-    if (f->kind == VMSTATE_KIND_BYTES) {
-        if (count > 0) {
-            memcpy(data, payload.pos, count);
-        }
-        return true;
-    }
-    return load_integers(f, data, count, payload, error);
+    return count == 0 || load_integers(f, data, count, payload, error);
 }
 
 static bool load_subsection(const VmStateDesc *sub, void *dev, const VmStateRecord *record,
@@ -376,8 +381,11 @@ static bool name_matches(const VmStateRecord *record, const char *name)
     return strlen(name) == record->name_len && memcmp(name, record->name, record->name_len) == 0;
 }
 
-/* A record's place in the table: fields first, then subsections; -1 where there is none. */
-static ptrdiff_t find_place(const VmStateDesc *desc, const VmStateRecord *record)
+/*
+ * A record's place in the table: fields first, then subsections; -1 where there is none.  The
+ * writer keeps to the table, so that the next field is tried first.
+ */
+static ptrdiff_t find_place(const VmStateDesc *desc, size_t next, const VmStateRecord *record)
 {
     if (record->kind == VMSTATE_KIND_SUBSECTION) {
         for (size_t i = 0; i < desc->num_subsections; i++) {
@@ -386,6 +394,9 @@ static ptrdiff_t find_place(const VmStateDesc *desc, const VmStateRecord *record
             }
         }
         return -1;
+    }
+    if (next < desc->num_fields && name_matches(record, desc->fields[next].name)) {
+        return (ptrdiff_t)next;
     }
     for (size_t i = 0; i < desc->num_fields; i++) {
         if (name_matches(record, desc->fields[i].name)) {
@@ -398,30 +409,39 @@ static ptrdiff_t find_place(const VmStateDesc *desc, const VmStateRecord *record
 typedef struct Load {
     const VmStateDesc *desc;
     uint32_t version;
+    size_t next; /* after the last one seen */
     bool seen[VMSTATE_MAX_FIELDS];
 } Load;
+
+static bool fail_record(GError **error, const VmStateRecord *record, const char *what)
+{
+    g_autofree char *name = vmstate_record_name(record);
+
+    return fail(error, VMM_ERROR_WIRE, "%s: %s", name, what);
+}
 
 static bool load_record(Load *load, void *dev, const VmStateRecord *record, GError **error)
 {
     const VmStateDesc *desc = load->desc;
-    g_autofree char *name = vmstate_record_name(record);
-    ptrdiff_t place = find_place(desc, record);
+    ptrdiff_t place = find_place(desc, load->next, record);
 
     if (place < 0) {
-        return fail(error, VMM_ERROR_WIRE, "%s: unknown %s", name,
-                    record->kind == VMSTATE_KIND_SUBSECTION ? "subsection" : "field");
+        return fail_record(error, record,
+                           record->kind == VMSTATE_KIND_SUBSECTION ? "unknown subsection"
+                                                                   : "unknown field");
     }
     if (load->seen[place]) {
-        return fail(error, VMM_ERROR_WIRE, "%s: sent twice", name);
+        return fail_record(error, record, "sent twice");
     }
     load->seen[place] = true;
+    load->next = (size_t)place + 1;
     if ((size_t)place >= desc->num_fields) {
         return load_subsection(desc->subsections[(size_t)place - desc->num_fields], dev, record,
                                error);
     }
     if (desc->fields[place].since > load->version) {
-        return fail(error, VMM_ERROR_WIRE, "%s: does not belong to version %" PRIu32, name,
-                    load->version);
+        return fail(error, VMM_ERROR_WIRE, "%s: does not belong to version %" PRIu32,
+                    desc->fields[place].name, load->version);
     }
     return load_field(&desc->fields[place], dev, record, error);
 }
