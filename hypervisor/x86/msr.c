@@ -16,6 +16,8 @@ typedef enum {
     MSR_CARRIED,
     /* Carried, and read even if KVM does not list it, where CPUID has the feature. */
     MSR_IMPLIED,
+    /* The same, and 0 in a fresh vCPU. */
+    MSR_IMPLIED_ZERO,
     /* Carried; a host that cannot read or take it is no reason to stop. */
     MSR_OPTIONAL,
     /* Carried if the guest has virtualization; set before the state of a nested guest. */
@@ -72,14 +74,14 @@ static const MsrRange msr_table[] = {
     {0x571, 0x572, MSR_CARRIED, "trace", NULL},
     {0x580, 0x587, MSR_CARRIED, "trace address", NULL},
     {0x570, 0x570, MSR_CARRIED, "trace control", NULL}, /* enables: after the rest of it */
-    {0x200, 0x20f, MSR_IMPLIED, "variable MTRR", "mtrr"},
-    {0x250, 0x250, MSR_IMPLIED, "fixed MTRR", "mtrr"},
-    {0x258, 0x259, MSR_IMPLIED, "fixed MTRR", "mtrr"},
-    {0x268, 0x26f, MSR_IMPLIED, "fixed MTRR", "mtrr"},
+    {0x200, 0x20f, MSR_IMPLIED_ZERO, "variable MTRR", "mtrr"},
+    {0x250, 0x250, MSR_IMPLIED_ZERO, "fixed MTRR", "mtrr"},
+    {0x258, 0x259, MSR_IMPLIED_ZERO, "fixed MTRR", "mtrr"},
+    {0x268, 0x26f, MSR_IMPLIED_ZERO, "fixed MTRR", "mtrr"},
     {0x2ff, 0x2ff, MSR_IMPLIED, "MTRR default type", "mtrr"}, /* enables: after its ranges */
     {0x17a, 0x17b, MSR_CARRIED, "machine check", NULL},
     {0x4d0, 0x4d0, MSR_CARRIED, "machine check", NULL},
-    {0x400, 0x47f, MSR_IMPLIED, "machine check bank", "mca"},
+    {0x400, 0x47f, MSR_IMPLIED_ZERO, "machine check bank", "mca"},
     {0x186, 0x18d, MSR_CARRIED, "event select", NULL},
     {0xc1, 0xc8, MSR_CARRIED, "event counter", NULL},
     {0x4c1, 0x4c8, MSR_CARRIED, "event counter", NULL},
@@ -121,14 +123,20 @@ static const MsrRange msr_table[] = {
 };
 /* clang-format on */
 
-static const MsrRange *msr_find(uint32_t index)
+/* Looks from here on: who goes through indexes in the table's order goes through it only once. */
+static const MsrRange *msr_find_from(const MsrRange *range, uint32_t index)
 {
-    for (size_t i = 0; i < G_N_ELEMENTS(msr_table); i++) {
-        if (index >= msr_table[i].first && index <= msr_table[i].last) {
-            return &msr_table[i];
+    for (; range < msr_table + G_N_ELEMENTS(msr_table); range++) {
+        if (index >= range->first && index <= range->last) {
+            return range;
         }
     }
     return NULL;
+}
+
+static const MsrRange *msr_find(uint32_t index)
+{
+    return msr_find_from(msr_table, index);
 }
 
 static MsrKind msr_kind(uint32_t index)
@@ -147,24 +155,20 @@ static const char *msr_name(uint32_t index)
 
 bool msr_check_order(const uint32_t *indexes, uint32_t count, GError **error)
 {
-    const MsrRange *range = msr_table;
-    const MsrRange *end = msr_table + G_N_ELEMENTS(msr_table);
-    uint32_t at_least = range->first;
+    const MsrRange *last = msr_table;
 
     for (uint32_t i = 0; i < count; i++) {
         uint32_t index = indexes[i];
+        const MsrRange *range = msr_find_from(last, index);
 
-        while (range < end && (index < at_least || index > range->last)) {
-            range++;
-            at_least = range < end ? range->first : 0;
-        }
-        if (range == end || range->kind == MSR_LEFT_OUT) {
+        if (!range || range->kind == MSR_LEFT_OUT ||
+            (i > 0 && range == last && index <= indexes[i - 1])) {
             return fail(error, VMM_ERROR_WIRE,
                         "msr_index[%" PRIu32 "]: 0x%" PRIx32 " (%s) is out of order, sent twice or "
                         "not one that a template carries",
                         i, index, msr_name(index));
         }
-        at_least = index + 1;
+        last = range;
     }
     return true;
 }
@@ -233,10 +237,17 @@ static void add_index(MsrBatch *batch, uint32_t index)
     }
 }
 
-/* What KVM lists, but for what the table leaves out.  What the table does not know is included. */
-static bool add_listed(const Vcpu *vcpu, const VcpuState *state, MsrBatch *batch, GError **error)
+static int by_index(const void *a, const void *b)
 {
-    bool virtualization = has_virtualization(state);
+    uint32_t x = *(const uint32_t *)a;
+    uint32_t y = *(const uint32_t *)b;
+
+    return x < y ? -1 : x > y;
+}
+
+/* What KVM lists, by index. */
+static struct kvm_msr_list *get_list(const Vcpu *vcpu, GError **error)
+{
     g_autofree struct kvm_msr_list *list =
         g_malloc0(sizeof(*list) + X86_MAX_MSRS * sizeof(list->indices[0]));
 
@@ -245,45 +256,55 @@ static bool add_listed(const Vcpu *vcpu, const VcpuState *state, MsrBatch *batch
     int result = kvm_ioctl(kvm_of(vcpu->hypervisor)->fd, KVM_GET_MSR_INDEX_LIST, list);
 
     if (result < 0) {
-        return fail_errno(error, -result, "KVM_GET_MSR_INDEX_LIST");
+        return fail_errno_null(error, -result, "KVM_GET_MSR_INDEX_LIST");
+    }
+    qsort(list->indices, list->nmsrs, sizeof(list->indices[0]), by_index);
+    return g_steal_pointer(&list);
+}
+
+static bool is_implied(MsrKind kind)
+{
+    return kind == MSR_IMPLIED || kind == MSR_IMPLIED_ZERO;
+}
+
+static void add_range(const MsrRange *range, const VcpuState *state,
+                      const struct kvm_msr_list *list, MsrBatch *batch)
+{
+    if (range->kind == MSR_LEFT_OUT ||
+        (range->kind == MSR_VIRTUALIZATION && !has_virtualization(state)) ||
+        (is_implied(range->kind) && !vcpu_state_has_feature(state, range->feature))) {
+        return;
+    }
+    if (is_implied(range->kind)) {
+        for (uint32_t index = range->first; index <= range->last; index++) {
+            add_index(batch, index);
+        }
+        return;
     }
     for (uint32_t i = 0; i < list->nmsrs; i++) {
-        const MsrRange *range = msr_find(list->indices[i]);
+        if (list->indices[i] >= range->first && list->indices[i] <= range->last) {
+            add_index(batch, list->indices[i]);
+        }
+    }
+}
 
-        if (!range || range->kind == MSR_CARRIED || range->kind == MSR_OPTIONAL ||
-            (range->kind == MSR_VIRTUALIZATION && virtualization)) {
+/* In the order of the table, and behind that what KVM lists and the table does not know. */
+static bool make_batch(const Vcpu *vcpu, const VcpuState *state, MsrBatch *batch, GError **error)
+{
+    g_autofree struct kvm_msr_list *list = get_list(vcpu, error);
+
+    if (!list) {
+        return false;
+    }
+    for (size_t i = 0; i < G_N_ELEMENTS(msr_table); i++) {
+        add_range(&msr_table[i], state, list, batch);
+    }
+    for (uint32_t i = 0; i < list->nmsrs; i++) {
+        if (!msr_find(list->indices[i])) {
             add_index(batch, list->indices[i]);
         }
     }
     return true;
-}
-
-static void add_implied(const VcpuState *state, MsrBatch *batch)
-{
-    for (size_t i = 0; i < G_N_ELEMENTS(msr_table); i++) {
-        const MsrRange *range = &msr_table[i];
-
-        if (range->kind != MSR_IMPLIED || !vcpu_state_has_feature(state, range->feature)) {
-            continue;
-        }
-        for (uint32_t index = range->first; index <= range->last; index++) {
-            add_index(batch, index);
-        }
-    }
-}
-
-static int by_table_order(const void *a, const void *b)
-{
-    uint32_t x = ((const struct kvm_msr_entry *)a)->index;
-    uint32_t y = ((const struct kvm_msr_entry *)b)->index;
-    const MsrRange *range_x = msr_find(x);
-    const MsrRange *range_y = msr_find(y);
-
-    if (range_x != range_y) {
-        /* Unknown ones go to the end. */
-        return !range_x ? 1 : !range_y ? -1 : range_x < range_y ? -1 : 1;
-    }
-    return x < y ? -1 : x > y;
 }
 
 /* Not every MTRR and not every bank that CPUID could mean is there. */
@@ -291,7 +312,7 @@ static bool may_be_unreadable(uint32_t index)
 {
     const MsrRange *range = msr_find(index);
 
-    return !range || range->kind == MSR_IMPLIED || range->kind == MSR_OPTIONAL;
+    return !range || is_implied(range->kind) || range->kind == MSR_OPTIONAL;
 }
 
 /* Reads them all, and drops those that cannot be read and need not be. */
@@ -361,12 +382,8 @@ bool msr_save(const Vcpu *vcpu, VcpuState *state, GError **error)
 {
     g_autofree MsrBatch *batch = g_new0(MsrBatch, 1);
 
-    if (!add_listed(vcpu, state, batch, error)) {
-        return false;
-    }
-    add_implied(state, batch);
-    qsort(batch->entries, batch->count, sizeof(batch->entries[0]), by_table_order);
-    if (!read_batch(vcpu, batch, error) || !check_unknown(batch, error)) {
+    if (!make_batch(vcpu, state, batch, error) || !read_batch(vcpu, batch, error) ||
+        !check_unknown(batch, error)) {
         return false;
     }
     keep_batch(batch, state);
@@ -375,35 +392,60 @@ bool msr_save(const Vcpu *vcpu, VcpuState *state, GError **error)
 
 /* --- load --- */
 
-static bool set_range(const Vcpu *vcpu, const VcpuState *state, uint32_t at, uint32_t end,
-                      GError **error)
+/* KVM stops at one that it refuses, and says how far it came. */
+static bool set_entries(const Vcpu *vcpu, struct kvm_msr_entry *entries, uint32_t count,
+                        GError **error)
 {
-    struct kvm_msr_entry entries[MAX_PER_CALL];
+    uint32_t at = 0;
 
-    while (at < end) {
-        uint32_t n = MIN(end - at, MAX_PER_CALL);
-
-        for (uint32_t i = 0; i < n; i++) {
-            entries[i] = (struct kvm_msr_entry){.index = state->msr_index[at + i],
-                                                .data = state->msr_value[at + i]};
-        }
-
-        int done = batch_ioctl(vcpu, KVM_SET_MSRS, entries, n);
+    while (at < count) {
+        int done = batch_ioctl(vcpu, KVM_SET_MSRS, &entries[at], count - at);
 
         if (done < 0) {
             return fail_errno(error, -done, "KVM_SET_MSRS");
         }
         at += (uint32_t)done;
-        if ((uint32_t)done == n) {
-            continue;
+        if (at == count) {
+            break;
         }
-        if (msr_kind(state->msr_index[at]) != MSR_OPTIONAL) {
-            return fail(error, VMM_ERROR_HOST, "MSR 0x%" PRIx32 " (%s): KVM refuses 0x%" PRIx64,
-                        state->msr_index[at], msr_name(state->msr_index[at]), state->msr_value[at]);
+        if (msr_kind(entries[at].index) != MSR_OPTIONAL) {
+            return fail(error, VMM_ERROR_HOST, "MSR 0x%x (%s): KVM refuses 0x%llx",
+                        entries[at].index, msr_name(entries[at].index), entries[at].data);
         }
         at++;
     }
     return true;
+}
+
+/*
+ * Sets those from at to end.  A fresh vCPU is spared the many that are 0 in it anyway; each costs
+ * 60 ns, and there are some 150.
+ */
+static bool set_range(const Vcpu *vcpu, const VcpuState *state, uint32_t at, uint32_t end,
+                      GError **error)
+{
+    struct kvm_msr_entry entries[MAX_PER_CALL];
+    const MsrRange *range = msr_table;
+    uint32_t n = 0;
+
+    for (; at < end; at++) {
+        uint32_t index = state->msr_index[at];
+        uint64_t value = state->msr_value[at];
+
+        range = msr_find_from(range, index);
+        g_assert(range); /* the order was checked */
+        if (!vcpu->has_run && value == 0 && range->kind == MSR_IMPLIED_ZERO) {
+            continue;
+        }
+        entries[n++] = (struct kvm_msr_entry){.index = index, .data = value};
+        if (n == MAX_PER_CALL) {
+            if (!set_entries(vcpu, entries, n, error)) {
+                return false;
+            }
+            n = 0;
+        }
+    }
+    return set_entries(vcpu, entries, n, error);
 }
 
 bool msr_load(const Vcpu *vcpu, const VcpuState *state, GError **error)
