@@ -44,7 +44,8 @@ typedef struct Kvm {
     /* main thread, while vCPU threads are parked; theirs to read on errands */
     KvmTimeShift time_shift;
 
-    atomic_uint tsc_khz; /* x86: the host's, as KVM tells it; 0 before there is a vCPU */
+    atomic_uint tsc_khz;   /* x86: the host's, as KVM tells it; 0 before there is a vCPU */
+    atomic_uint tsc_moves; /* x86: what vcpu_tsc.c found out about it */
 } Kvm;
 
 bool hypervisor_is_kvm(const Hypervisor *hypervisor);

@@ -20,18 +20,13 @@
 #include "hypervisor/x86/msr.h"
 #include "hypervisor/x86/vcpu_vmstate.h"
 #include "util/error.h"
-#include "util/loop.h"
 
-#include <inttypes.h>
 #include <string.h>
 
-#define DR6_POWER_ON      UINT64_C(0xffff0ff0)
-#define DR7_POWER_ON      UINT64_C(0x400)
-#define XCR0_POWER_ON     UINT64_C(1)
-#define SYSTEM_TIME_ON    1
-#define TSC_TOLERANCE_PPM 250 /* what a guest's own clock discipline takes */
-#define PPM               UINT64_C(1000000)
-#define NS_PER_MS         UINT64_C(1000000)
+#define DR6_POWER_ON   UINT64_C(0xffff0ff0)
+#define DR7_POWER_ON   UINT64_C(0x400)
+#define XCR0_POWER_ON  UINT64_C(1)
+#define SYSTEM_TIME_ON 1
 
 static bool load_mp_state(const Vcpu *vcpu, const VcpuState *state, GError **error)
 {
@@ -144,86 +139,6 @@ static bool load_debug(const Vcpu *vcpu, const VcpuState *state, GError **error)
     return vcpu_ioctl(vcpu, KVM_SET_DEBUGREGS, &debug, "KVM_SET_DEBUGREGS", error);
 }
 
-/* --- time --- */
-
-/* Known once any vCPU has been made (cpu_model.c). */
-static uint32_t host_khz(Hypervisor *hypervisor)
-{
-    return atomic_load(&kvm_of(hypervisor)->tsc_khz);
-}
-
-/* Can the guest's TSC simply be the host's plus an offset? */
-static bool khz_matches(uint32_t khz, uint32_t host)
-{
-    uint64_t difference = khz > host ? khz - host : host - khz;
-
-    return difference * PPM <= (uint64_t)host * TSC_TOLERANCE_PPM;
-}
-
-void vcpu_compare_tsc(const VcpuState *state, Hypervisor *hypervisor, GString *differences)
-{
-    uint32_t host = host_khz(hypervisor);
-    int scales = kvm_ioctl_value(kvm_of(hypervisor)->fd, KVM_CHECK_EXTENSION, KVM_CAP_TSC_CONTROL);
-
-    if (!khz_matches(state->tsc.khz, host) && scales <= 0) {
-        g_string_append_printf(differences,
-                               "TSC: %" PRIu32 " kHz, here %" PRIu32
-                               " kHz, and this host cannot scale it\n",
-                               state->tsc.khz, host);
-    }
-}
-
-static bool scale_tsc(const Vcpu *vcpu, uint32_t khz, GError **error)
-{
-    int result = kvm_ioctl_value(vcpu->fd, KVM_SET_TSC_KHZ, khz);
-
-    return result >= 0 || fail(error, VMM_ERROR_HOST,
-                               "the guest's TSC runs at %" PRIu32 " kHz, this host's at %" PRIu32
-                               " kHz, and this host cannot scale it: %s",
-                               khz, host_khz(vcpu->hypervisor), g_strerror(-result));
-}
-
-static uint64_t ns_to_cycles(uint64_t ns, uint32_t khz)
-{
-    return ns / NS_PER_MS * khz + ns % NS_PER_MS * khz / NS_PER_MS;
-}
-
-/*
- * Moves the TSC by as much as vm_state_load moved the guest's clock.  By offset where that is
- * possible: then TSCs that ran together run together.  Else by value: KVM takes values that are
- * written close together for one and the same instant, and gives all vCPUs one offset.
- */
-static bool load_tsc(const Vcpu *vcpu, const VcpuState *state, GError **error)
-{
-    const KvmTimeShift *shift = &kvm_of(vcpu->hypervisor)->time_shift;
-    const X86Tsc *tsc = &state->tsc;
-    bool scaled = !khz_matches(tsc->khz, host_khz(vcpu->hypervisor));
-
-    if (!shift->known) {
-        return fail(error, VMM_ERROR_STATE, "the VM's clock must be loaded before its vCPUs");
-    }
-    if (scaled && !scale_tsc(vcpu, tsc->khz, error)) {
-        return false;
-    }
-
-    uint64_t offset = tsc->offset + ns_to_cycles(shift->advance_ns, tsc->khz) -
-                      (shift->host_tsc_loaded - shift->host_tsc_saved);
-    struct kvm_device_attr attr = {
-        .group = KVM_VCPU_TSC_CTRL,
-        .attr = KVM_VCPU_TSC_OFFSET,
-        .addr = (uintptr_t)&offset,
-    };
-
-    if (tsc->has_offset && !scaled && kvm_ioctl(vcpu->fd, KVM_SET_DEVICE_ATTR, &attr) >= 0) {
-        return true;
-    }
-
-    uint64_t since = (uint64_t)(loop_now_ns() - shift->loaded_ns);
-
-    return msr_set(vcpu, MSR_TSC, tsc->value + ns_to_cycles(shift->advance_ns + since, tsc->khz),
-                   error);
-}
-
 /* --- interrupts and events --- */
 
 static bool load_lapic(const Vcpu *vcpu, const VcpuState *state, GError **error)
@@ -232,6 +147,19 @@ static bool load_lapic(const Vcpu *vcpu, const VcpuState *state, GError **error)
 
     memcpy(lapic.regs, state->lapic, sizeof(lapic.regs));
     return vcpu_ioctl(vcpu, KVM_SET_LAPIC, &lapic, "KVM_SET_LAPIC", error);
+}
+
+/*
+ * Where KVM does not move TSCs (vcpu_tsc.c) the guest's may have gone back; its timer is then put
+ * back as far, or it would not end for as long as the host has been up.
+ */
+static bool load_late_deadline(const Vcpu *vcpu, const VcpuState *state, int64_t moved,
+                               GError **error)
+{
+    uint64_t deadline = msr_value(state, MSR_TSC_DEADLINE);
+
+    return deadline == 0 || moved >= 0 ||
+           msr_set(vcpu, MSR_TSC_DEADLINE, MAX(deadline + (uint64_t)moved, 1), error);
 }
 
 static bool load_nested(const Vcpu *vcpu, const VcpuState *state, GError **error)
@@ -286,11 +214,14 @@ bool vcpu_arch_load(Vcpu *vcpu, CpuModel *model, const VcpuState *state, GError 
     if (!state->present) {
         return fail(error, VMM_ERROR_STATE, "it was saved without a processor");
     }
+
+    int64_t moved = 0;
+
     return vcpu_load_cpuid(vcpu, model, state, error) && load_mp_state(vcpu, state, error) &&
            load_control(vcpu, state, error) && load_regs(vcpu, state, error) &&
            load_xsave(vcpu, state, error) && load_xcr0(vcpu, state, error) &&
-           load_debug(vcpu, state, error) && load_tsc(vcpu, state, error) &&
+           load_debug(vcpu, state, error) && vcpu_load_tsc(vcpu, &state->tsc, &moved, error) &&
            load_lapic(vcpu, state, error) && load_nested(vcpu, state, error) &&
-           msr_load(vcpu, state, error) && load_events(vcpu, state, error) &&
-           tell_pause(vcpu, state, error);
+           msr_load(vcpu, state, error) && load_late_deadline(vcpu, state, moved, error) &&
+           load_events(vcpu, state, error) && tell_pause(vcpu, state, error);
 }

@@ -173,39 +173,6 @@ static bool save_debug(const Vcpu *vcpu, VcpuState *state, GError **error)
     return true;
 }
 
-/*
- * The offset says more than the value: it is exact, and the same on all vCPUs of a sane guest.  It
- * says so only where the guest's TSC runs as fast as the host's, which shows when the value lies
- * where the offset puts it.
- */
-static bool save_tsc(const Vcpu *vcpu, X86Tsc *tsc, GError **error)
-{
-    struct kvm_device_attr attr = {
-        .group = KVM_VCPU_TSC_CTRL,
-        .attr = KVM_VCPU_TSC_OFFSET,
-        .addr = (uintptr_t)&tsc->offset,
-    };
-    int khz = kvm_ioctl_value(vcpu->fd, KVM_GET_TSC_KHZ, 0);
-
-    if (khz <= 0) {
-        return fail_errno(error, -khz, "KVM_GET_TSC_KHZ");
-    }
-    tsc->khz = (uint32_t)khz;
-    tsc->offset = 0;
-    tsc->has_offset = kvm_ioctl(vcpu->fd, KVM_GET_DEVICE_ATTR, &attr) >= 0;
-
-    uint64_t before = __builtin_ia32_rdtsc();
-
-    if (!msr_get(vcpu, MSR_TSC, &tsc->value, error)) {
-        return false;
-    }
-
-    uint64_t after = __builtin_ia32_rdtsc();
-
-    tsc->has_offset = tsc->has_offset && tsc->value - (before + tsc->offset) <= after - before;
-    return true;
-}
-
 static bool save_nested(const Vcpu *vcpu, VcpuState *state, GError **error)
 {
     int max = 0;
@@ -263,7 +230,7 @@ bool vcpu_arch_save(Vcpu *vcpu, VcpuState *state, GError **error)
     return save_mp_state(vcpu, state, error) && save_cpuid(vcpu, state, error) &&
            save_regs(vcpu, state, error) && save_control(vcpu, state, error) &&
            save_xsave(vcpu, state, error) && save_debug(vcpu, state, error) &&
-           save_tsc(vcpu, &state->tsc, error) && save_nested(vcpu, state, error) &&
+           vcpu_save_tsc(vcpu, &state->tsc, error) && save_nested(vcpu, state, error) &&
            msr_save(vcpu, state, error) && save_lapic(vcpu, state, error) &&
            save_events(vcpu, state, error);
 }

@@ -101,6 +101,13 @@ bool vcpu_state_has_feature(const VcpuState *state, const char *name);
 /* vCPU thread: gives the vCPU the saved table, if it differs from the one that it has. */
 bool vcpu_load_cpuid(const Vcpu *vcpu, CpuModel *model, const VcpuState *state, GError **error);
 
+/*
+ * vCPU thread.  *ret_moved is set if KVM would not let the TSC go on from where it was: to how far
+ * it has jumped.
+ */
+bool vcpu_save_tsc(const Vcpu *vcpu, X86Tsc *tsc, GError **error);
+bool vcpu_load_tsc(const Vcpu *vcpu, const X86Tsc *tsc, int64_t *ret_moved, GError **error);
+
 /* Of vcpu_state_compare: the part that knows about time. */
 void vcpu_compare_tsc(const VcpuState *state, Hypervisor *hypervisor, GString *differences);
 

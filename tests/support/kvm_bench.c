@@ -264,7 +264,9 @@ void kvm_bench_load(KvmBench *b, const KvmBench *from, const KvmBenchState *stat
 {
     KvmBenchState copy = {.cpus = state->cpus, .vm = state->vm};
 
-    memcpy(b->ram, from->ram, KVM_BENCH_RAM);
+    if (b != from) {
+        memcpy(b->ram, from->ram, KVM_BENCH_RAM);
+    }
     copy.vcpu = g_new0(VcpuState *, copy.cpus);
     for (unsigned i = 0; i < copy.cpus; i++) {
         g_autoptr(GByteArray) wire = kvm_bench_wire(state->vcpu[i]);
