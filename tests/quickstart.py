@@ -13,6 +13,7 @@ import threading
 import tty
 from pathlib import Path
 
+from tests import timed_boot
 from tests.rig import artifacts
 from tests.rig.host import ThisMachine
 from tests.rig.probe import open_host
@@ -40,6 +41,14 @@ def show(job, interactive: bool) -> int:
             termios.tcsetattr(0, termios.TCSADRAIN, saved)
 
 
+def print_control(stencil: Path, socket: Path) -> None:
+    """How to reach the guest while it runs."""
+    tool = stencil.resolve().parent.parent / "stencilctl" / "stencilctl"
+    print(f"Meanwhile, from another terminal:\n"
+          f"    {tool} -s {socket} info    # or shell, events, stop, cont, ...; --help lists them",
+          flush=True)
+
+
 def main() -> int:
     stencil, words = Path(sys.argv[1]), sys.argv[2:]
     interactive = os.isatty(0) and os.isatty(1)
@@ -48,6 +57,7 @@ def main() -> int:
     with open_host(tempfile.mkdtemp(prefix="stencil-quickstart-")) as host:
         if isinstance(host, ThisMachine):
             print("This machine's KVM runs ordinary kernels: the guest boots on it.", flush=True)
+            print_control(stencil, host.scratch / timed_boot.SOCKET)
         else:
             print("This machine's KVM is missing or cannot run an ordinary kernel: "
                   "the guest boots inside an emulated host.", flush=True)

@@ -16,6 +16,7 @@ from datetime import datetime, timezone
 
 READY = b"guest: ready"
 LOG = "stencil.log"
+SOCKET = "vm.sock"
 
 
 def command(stencil: str, kit: str, stay: bool, words) -> list:
@@ -23,7 +24,8 @@ def command(stencil: str, kit: str, stay: bool, words) -> list:
     if not stay:
         append.append("guest.run=poweroff+-f")
     return [stencil, "-machine", "microvm", "-cpu", "host", "-m", "256M", "-D", LOG,
-            "-msg", "timestamp=on", "-serial", "stdio", "-kernel", f"{kit}/vmlinux-cloud",
+            "-msg", "timestamp=on", "-serial", "stdio",
+            "-qmp", f"unix:{SOCKET},server,nowait", "-kernel", f"{kit}/vmlinux-cloud",
             "-initrd", f"{kit}/initrd-cloud.gz", "-append", " ".join(append)]
 
 
