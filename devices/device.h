@@ -8,7 +8,8 @@
  *     xxx_new -> realize -> boot -> [ vCPUs run | drain -> (save) -> resume
  *                                               | drain -> reset -> boot -> resume ] -> device_free
  *
- * Going on from a saved state, in a new process or in one that ran before (then drained and reset):
+ * Going on from a saved state, in a new process or in one that ran before; drained and reset, so
+ * that nothing that comes in meanwhile is lost to what is loaded over it:
  *
  *     load each device -> load each vCPU -> restored for each device -> resume
  *

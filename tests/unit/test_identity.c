@@ -6,10 +6,13 @@
 #include "machine/boot/layout.h"
 #include "machine/microvm.h"
 #include "machine/options.h"
+#include "tests/support/boot_sample.h"
 #include "tests/unit/suite.h"
 #include "util/bytes.h"
 
+#include <glib/gstdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #define CHOSEN "324e6eaf-d1d1-4bf6-bf41-b9bb6c91fb87"
 
@@ -132,6 +135,46 @@ START_TEST(a_restore_raises_an_event_for_each)
 }
 END_TEST
 
+/* If ((Local0 & mask)) { Notify (\_SB.NAME, 0x80) } somewhere in the tables. */
+static void check_notified(const Vm *vm, uint8_t mask, const char *name)
+{
+    uint8_t code[18] = {0x7b, 0x60, 0x0a, mask, 0x00, 0x86, '\\', 0x2e, '_', 'S', 'B', '_'};
+    const uint8_t *tables =
+        guest_mem_ptr(vm->memory, GPA(BOOT_ACPI), BOOT_VMCLOCK - BOOT_ACPI, GUEST_READ, NULL);
+
+    memcpy(code + 12, name, 4);
+    code[16] = 0x0a;
+    code[17] = 0x80;
+    if (mask == 1) { /* an opcode of its own */
+        memmove(code + 2, code + 3, sizeof(code) - 3);
+    }
+    ck_assert_msg(memmem(tables, BOOT_VMCLOCK - BOOT_ACPI, code, sizeof(code) - (mask == 1)),
+                  "no table notifies %s of event 0x%02x", name, mask);
+}
+
+/* What the machine raises is what its tables make of it. */
+START_TEST(the_tables_notify_who_is_meant_by_each_event)
+{
+    const SampleElf elf = boot_sample_elf();
+    uint64_t events;
+    char path[] = "/tmp/stencil-identity-XXXXXX";
+    int fd = g_mkstemp(path);
+
+    ck_assert_int_eq(write(fd, &elf, sizeof(elf)), sizeof(elf));
+    close(fd);
+    config->boot.kernel = g_strdup(path);
+
+    g_autoptr(Vm) vm = make();
+
+    unlink(path);
+    ck_assert(vm_powerdown(vm, NULL));
+    ck_assert(bus_read(vm->mmio, MICROVM_GED + GED_EVENT, 4, &events));
+    check_notified(vm, (uint8_t)events, "PWRB");
+    check_notified(vm, 1u << 1, "VGEN");
+    check_notified(vm, 1u << 2, "VCLK");
+}
+END_TEST
+
 START_TEST(the_id_stays_through_a_reset)
 {
     g_autoptr(Vm) vm = make();
@@ -161,6 +204,7 @@ int main(void)
     tcase_add_test(tc, an_id_that_is_none_is_told);
     tcase_add_test(tc, without_acpi_a_guest_could_not_find_them);
     tcase_add_test(tc, a_restore_raises_an_event_for_each);
+    tcase_add_test(tc, the_tables_notify_who_is_meant_by_each_event);
     tcase_add_test(tc, the_id_stays_through_a_reset);
     return suite_run("identity", tc);
 }
