@@ -13,8 +13,6 @@
 
 #include <errno.h>
 #include <inttypes.h>
-#include <sys/mman.h>
-#include <sys/stat.h>
 
 /* KVM allows thousands; a machine has two, and one more per hot-plugged module. */
 #define MAX_BLOCKS 64
@@ -260,32 +258,6 @@ static bool read_part(const FilePart *file, uint64_t skip, uint64_t len, uint8_t
     return fd_pread_all(file->fd, file->name, hva + skip, len, file->offset + skip, error);
 }
 
-static bool map_part(const FilePart *file, uint64_t skip, uint64_t len, uint8_t *hva,
-                     GError **error)
-{
-    uint64_t end = file->offset + skip + len;
-    struct stat st;
-
-    /* A page of a mapping that the file does not have would be a SIGBUS later. */
-    if (fstat(file->fd, &st) < 0) {
-        return fail_errno(error, errno, "%s", file->name);
-    }
-    if ((uint64_t)st.st_size < end) {
-        return fail(error, VMM_ERROR_WIRE, "%s: ends at %jd, %" PRIu64 " bytes early", file->name,
-                    (intmax_t)st.st_size, end - (uint64_t)st.st_size);
-    }
-
-    void *at =
-        mmap(hva + skip, len, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_FIXED | MAP_NORESERVE,
-             file->fd, (off_t)(file->offset + skip));
-
-    if (at == MAP_FAILED) {
-        return fail_errno(error, errno, "%s: map %" PRIu64 " bytes at %" PRIu64, file->name, len,
-                          file->offset + skip);
-    }
-    return true;
-}
-
 bool guest_mem_load_file(GuestMemory *mem, Gpa gpa, const FilePart *file, GError **error)
 {
     const RamBlock *block = find_block(mem, gpa);
@@ -304,8 +276,36 @@ bool guest_mem_load_file(GuestMemory *mem, Gpa gpa, const FilePart *file, GError
         !is_aligned(file->offset + head, PAGE_BYTES)) {
         return read_part(file, 0, file->len, hva, error);
     }
-    return read_part(file, 0, head, hva, error) && map_part(file, head, whole, hva, error) &&
+
+    const FilePart pages = {
+        .fd = file->fd,
+        .name = file->name,
+        .offset = file->offset + head,
+        .len = whole,
+    };
+    uint64_t at = block->backend_offset + (gpa.v - block->base.v) + head;
+
+    return read_part(file, 0, head, hva, error) &&
+           ram_backend_overlay(block->backend, at, &pages, error) &&
            read_part(file, mapped_end, file->len - mapped_end, hva, error);
+}
+
+bool guest_mem_discard(GuestMemory *mem, Gpa gpa, uint64_t len, GError **error)
+{
+    const RamBlock *block = find_block(mem, gpa);
+
+    if (!block || !guest_mem_ptr(mem, gpa, len, GUEST_WRITE, error)) {
+        return block
+                   ? false
+                   : fail(error, VMM_ERROR_GUEST, "guest address 0x%" PRIx64 " is not RAM", gpa.v);
+    }
+    if (!is_aligned(gpa.v | len, PAGE_BYTES)) {
+        return fail(error, VMM_ERROR_GUEST,
+                    "guest range 0x%" PRIx64 " +0x%" PRIx64 " is not a whole number of pages",
+                    gpa.v, len);
+    }
+    return ram_backend_discard(block->backend, block->backend_offset + (gpa.v - block->base.v), len,
+                               error);
 }
 
 bool guest_mem_clear(GuestMemory *mem, GError **error)

@@ -55,6 +55,20 @@ typedef enum {
     RAM_POLICY_INTERLEAVE,
 } RamPolicy;
 
+typedef enum {
+    RAM_IMAGE_MAP, /* the file's pages are the RAM until they are written: any size costs the same */
+    RAM_IMAGE_COPY, /* what the file holds is read into the RAM, on all cores */
+} RamImageMode;
+
+/* What RAM holds when it is made: size bytes of an open file.  name is for messages. */
+typedef struct RamImage {
+    int fd;
+    const char *name;
+    uint64_t offset;
+    uint64_t size;
+    RamImageMode mode;
+} RamImage;
+
 /* What -m, -mem-path, -machine mem-share and -object memory-backend-* boil down to. */
 typedef struct RamBackendConfig {
     const char *id;
@@ -71,8 +85,17 @@ typedef struct RamBackendConfig {
     unsigned prealloc_threads; /* 0 = as many as there are host CPUs, at most 16 */
     bool exclude_from_core;
     RamPolicy policy;
-    uint64_t host_nodes; /* bit n = host NUMA node n */
+    uint64_t host_nodes;   /* bit n = host NUMA node n */
+    const RamImage *image; /* NULL: zeroes, or what the RAM_FILE holds */
 } RamBackendConfig;
+
+/* A part of a private anonymous backend that shows a file, copy-on-write. */
+typedef struct RamOverlay {
+    uint64_t offset;
+    uint64_t len;
+    int fd; /* owned */
+    uint64_t fd_offset;
+} RamOverlay;
 
 typedef struct RamBackend {
     char *id;
@@ -84,6 +107,7 @@ typedef struct RamBackend {
     bool shared;
     bool rom;
     bool exclude_from_core;
+    GArray *overlays; /* of RamOverlay */
 } RamBackend;
 
 typedef struct RamBlock {
@@ -94,6 +118,9 @@ typedef struct RamBlock {
     uint64_t backend_offset;
     unsigned slot;
 } RamBlock;
+
+/* True if an image can be mapped in place of the memory that config asks for, else it is copied. */
+bool ram_image_can_map(const RamBackendConfig *config);
 
 typedef struct Hypervisor Hypervisor;
 typedef struct GuestMemory GuestMemory;
@@ -147,6 +174,13 @@ typedef struct FilePart {
  * does not fit that is read.
  */
 bool guest_mem_load_file(GuestMemory *mem, Gpa gpa, const FilePart *file, GError **error);
+
+/*
+ * Any thread, vCPUs may run: the range reads as zeroes from now on, and the host has the memory back
+ * where it can.  The range must lie in one block and be a whole number of 4 KiB pages; pages larger
+ * than that are only given back where all of them is asked for, and zeroed else.
+ */
+bool guest_mem_discard(GuestMemory *mem, Gpa gpa, uint64_t len, GError **error);
 
 /*
  * Main thread, vCPUs parked: all RAM reads as zeroes again, as after a power cycle, and its pages

@@ -8,6 +8,7 @@
  */
 #include "hypervisor/ram_backend.h"
 
+#include "hypervisor/ram_image.h"
 #include "util/bytes.h"
 #include "util/error.h"
 #include "util/fd.h"
@@ -27,6 +28,13 @@
 #define HUGETLBFS_MAGIC      0x958458f6
 #define MEMFD_HUGE_SHIFT     26 /* MFD_HUGE_SHIFT of linux/memfd.h */
 
+static void overlay_clear(void *opaque)
+{
+    RamOverlay *overlay = opaque;
+
+    fd_close(&overlay->fd);
+}
+
 void ram_backend_free(RamBackend *backend)
 {
     if (!backend) {
@@ -35,6 +43,7 @@ void ram_backend_free(RamBackend *backend)
     if (backend->hva) {
         munmap(backend->hva, align_up(backend->size, backend->page_size));
     }
+    g_array_unref(backend->overlays);
     fd_close(&backend->fd);
     g_free(backend->id);
     g_free(backend);
@@ -155,18 +164,13 @@ static void *reserve_aligned(uint64_t len, uint64_t align)
     return raw + head;
 }
 
-/* See the top of the file for the part that is left out. */
-static void advise_huge_pages(const RamBackend *backend, uint64_t len)
+void ram_backend_advise(const RamBackend *backend)
 {
-    if (len > HUGE_PAGE_BYTES) {
-        madvise(backend->hva + HUGE_PAGE_BYTES, len - HUGE_PAGE_BYTES, MADV_HUGEPAGE);
-    }
-}
+    uint64_t len = align_up(backend->size, backend->page_size);
 
-static void apply_advice(const RamBackend *backend, uint64_t len)
-{
-    if (backend->fd < 0) {
-        advise_huge_pages(backend, len);
+    /* See the top of the file for the part that is left out. */
+    if (backend->fd < 0 && len > HUGE_PAGE_BYTES) {
+        madvise(backend->hva + HUGE_PAGE_BYTES, len - HUGE_PAGE_BYTES, MADV_HUGEPAGE);
     }
     if (backend->exclude_from_core) {
         madvise(backend->hva, len, MADV_DONTDUMP);
@@ -194,33 +198,7 @@ static bool map_backend(RamBackend *backend, const RamBackendConfig *config, GEr
         return fail_errno(error, err, "map %" PRIu64 " bytes", len);
     }
     backend->hva = at;
-    apply_advice(backend, len);
-    return true;
-}
-
-/* A fresh mapping rather than MADV_DONTNEED: parts of the old one may show a kernel's image. */
-static bool remap_anonymous(const RamBackend *backend, uint64_t len, GError **error)
-{
-    if (mmap(backend->hva, len, PROT_READ | PROT_WRITE,
-             MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED | MAP_NORESERVE, -1, 0) == MAP_FAILED) {
-        return fail_errno(error, errno, "clear %" PRIu64 " bytes", len);
-    }
-    apply_advice(backend, len);
-    return true;
-}
-
-bool ram_backend_clear(RamBackend *backend, GError **error)
-{
-    uint64_t len = align_up(backend->size, backend->page_size);
-
-    if (backend->fd < 0) {
-        return remap_anonymous(backend, len, error);
-    }
-    if (backend->shared && fallocate(backend->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
-                                     (off_t)backend->fd_offset, (off_t)len) == 0) {
-        return true;
-    }
-    memset(backend->hva, 0, len);
+    ram_backend_advise(backend);
     return true;
 }
 
@@ -297,7 +275,8 @@ static bool ram_backend_build(RamBackend *backend, const RamBackendConfig *confi
         !open_memfd(backend, config, error)) {
         return false;
     }
-    return map_backend(backend, config, error) && bind_to_nodes(backend, config, error) &&
+    return map_backend(backend, config, error) && ram_image_map(backend, config, error) &&
+           bind_to_nodes(backend, config, error) && ram_image_copy(backend, config, error) &&
            (!config->prealloc || prealloc(backend, config, error));
 }
 
@@ -311,6 +290,9 @@ RamBackend *ram_backend_new(const RamBackendConfig *config, GError **error)
     backend->fd = -1;
     backend->shared = config->shared;
     backend->rom = config->rom;
+    backend->overlays =
+        g_array_new(/* zero_terminated= */ FALSE, /* clear= */ FALSE, sizeof(RamOverlay));
+    g_array_set_clear_func(backend->overlays, overlay_clear);
     backend->exclude_from_core = config->exclude_from_core;
     if (config->size == 0 || !is_aligned(config->size, PAGE_BYTES)) {
         return fail_null(error, VMM_ERROR_CONFIG,

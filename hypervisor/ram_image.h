@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef HYPERVISOR_RAM_IMAGE_H
+#define HYPERVISOR_RAM_IMAGE_H
+
+/* What a backend is filled with when it is made, and what ram_backend.c lends for it. */
+
+#include "hypervisor/ram_backend.h"
+
+/* Makes a backend that was just mapped hold config->image, if that is to be mapped or copied. */
+bool ram_image_map(RamBackend *backend, const RamBackendConfig *config, GError **error);
+bool ram_image_copy(RamBackend *backend, const RamBackendConfig *config, GError **error);
+
+/* Tells the host what kind of pages the memory wants; also after it was mapped anew. */
+void ram_backend_advise(const RamBackend *backend);
+
+#endif
