@@ -8,9 +8,13 @@
 #include "util/bytes.h"
 #include "util/crc32c.h"
 #include "util/error.h"
+#include "util/fd.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <string.h>
+#include <sys/stat.h>
 
 /* Of a section's head. */
 #define AT_NAME_LEN    2
@@ -244,4 +248,51 @@ StateFile *state_file_parse_take(uint8_t *bytes, size_t len, GError **error)
         g_array_new(/* zero_terminated= */ FALSE, /* clear= */ FALSE, sizeof(TemplateSection));
     g_array_set_clear_func(state->sections, section_clear);
     return parse(state, error) ? g_steal_pointer(&state) : NULL;
+}
+
+/* --- the file --- */
+
+int template_open_regular(int dir_fd, const char *name, const char *path, uint64_t *ret_size,
+                          GError **error)
+{
+    auto_fd int fd = openat(dir_fd, name, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+    struct stat st;
+
+    if (fd < 0 || fstat(fd, &st) < 0) {
+        fail_errno(error, errno, "cannot open '%s' for reading", path);
+        return -1;
+    }
+    if (!S_ISREG(st.st_mode)) {
+        fail(error, VMM_ERROR_WIRE, "'%s' is not a regular file", path);
+        return -1;
+    }
+    *ret_size = (uint64_t)st.st_size;
+    return fd_steal(&fd);
+}
+
+StateFile *state_file_read(int dir_fd, const char *name, const char *path, GError **error)
+{
+    uint64_t size = 0;
+    auto_fd int fd = template_open_regular(dir_fd, name, path, &size, error);
+    g_autofree uint8_t *bytes = NULL;
+    StateFile *state;
+
+    if (fd < 0) {
+        return NULL;
+    }
+    if (size > FORMAT_MAX_STATE_BYTES) {
+        return fail_null(error, VMM_ERROR_WIRE,
+                         "'%s': it is not the state of a template: it has %" PRIu64
+                         " bytes, at most %" PRIu64 " can be",
+                         path, size, FORMAT_MAX_STATE_BYTES);
+    }
+    bytes = g_malloc(size + 1); /* never NULL */
+    if (!fd_pread_all(fd, path, bytes, size, 0, error)) {
+        return NULL;
+    }
+    state = state_file_parse_take(g_steal_pointer(&bytes), size, error);
+    if (!state) {
+        g_prefix_error(error, "'%s': ", path);
+    }
+    return state;
 }

@@ -2,7 +2,7 @@
 #ifndef MIGRATION_STATE_FILE_H
 #define MIGRATION_STATE_FILE_H
 
-/* The bytes of `state` (format.h), made and taken apart; no file is touched here. */
+/* The bytes of `state` (format.h), made and taken apart. */
 
 #include "migration/format.h"
 #include "migration/template.h"
@@ -34,6 +34,15 @@ typedef struct StateFile {
 
 /* Verifies everything.  Takes bytes (g_malloc), also when it fails. */
 StateFile *state_file_parse_take(uint8_t *bytes, size_t len, GError **error);
+
+/*
+ * The same for a file, found as openat(dir_fd, name) does; path is for messages.  Anything but a
+ * regular file, a FIFO say, is refused and never waited for.
+ */
+StateFile *state_file_read(int dir_fd, const char *name, const char *path, GError **error);
+int template_open_regular(int dir_fd, const char *name, const char *path, uint64_t *ret_size,
+                          GError **error);
+
 void state_file_free(StateFile *state); /* accepts NULL */
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(StateFile, state_file_free)
 

@@ -12,8 +12,6 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 /* How often a save may put another template in place while this one is being opened. */
 #define MAX_ATTEMPTS 16
@@ -27,50 +25,10 @@ struct TemplateReader {
     int memory_fd;
 };
 
-/* Opens a regular file for reading; anything else, a FIFO say, is refused and never waited for. */
-static int open_regular(int dir_fd, const char *name, const char *path, struct stat *ret_st,
-                        GError **error)
-{
-    auto_fd int fd = openat(dir_fd, name, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
-
-    if (fd < 0 || fstat(fd, ret_st) < 0) {
-        fail_errno(error, errno, "cannot open '%s' for reading", path);
-        return -1;
-    }
-    if (!S_ISREG(ret_st->st_mode)) {
-        fail(error, VMM_ERROR_WIRE, "'%s' is not a regular file", path);
-        return -1;
-    }
-    return fd_steal(&fd);
-}
-
 static bool read_state(TemplateReader *reader, GError **error)
 {
-    struct stat st;
-    auto_fd int fd =
-        open_regular(reader->dir_fd, TEMPLATE_STATE_NAME, reader->state_path, &st, error);
-
-    if (fd < 0) {
-        return false;
-    }
-    if ((uint64_t)st.st_size > FORMAT_MAX_STATE_BYTES) {
-        return fail(error, VMM_ERROR_WIRE,
-                    "'%s': it is not the state of a template: it has %jd bytes, at most %" PRIu64
-                    " can be",
-                    reader->state_path, (intmax_t)st.st_size, FORMAT_MAX_STATE_BYTES);
-    }
-
-    size_t len = (size_t)st.st_size;
-    g_autofree uint8_t *bytes = g_malloc(len + 1); /* never NULL */
-
-    if (!fd_pread_all(fd, reader->state_path, bytes, len, 0, error)) {
-        return false;
-    }
     g_clear_pointer(&reader->state, state_file_free);
-    reader->state = state_file_parse_take(g_steal_pointer(&bytes), len, error);
-    if (!reader->state) {
-        g_prefix_error(error, "'%s': ", reader->state_path);
-    }
+    reader->state = state_file_read(reader->dir_fd, TEMPLATE_STATE_NAME, reader->state_path, error);
     return reader->state != NULL;
 }
 
@@ -101,26 +59,25 @@ static MemoryVerdict try_memory(TemplateReader *reader, const char *name, GError
     uint64_t length = reader->map->length;
     uint8_t label_bytes[FORMAT_HEADER_BYTES];
     FormatLabel label;
-    struct stat st;
-    auto_fd int fd = open_regular(reader->dir_fd, name, reader->memory_path, &st, error);
+    uint64_t size = 0;
+    auto_fd int fd = template_open_regular(reader->dir_fd, name, reader->memory_path, &size, error);
 
     if (fd < 0) {
         return MEMORY_IS_BAD;
     }
     /* Its own end says whose it is; only then is it known what length it should have. */
-    if (st.st_size >= FORMAT_TRAILER_BYTES &&
-        fd_pread_all(fd, name, label_bytes, sizeof(label_bytes),
-                     (uint64_t)st.st_size - FORMAT_TRAILER_BYTES, NULL) &&
+    if (size >= FORMAT_TRAILER_BYTES &&
+        fd_pread_all(fd, name, label_bytes, sizeof(label_bytes), size - FORMAT_TRAILER_BYTES,
+                     NULL) &&
         format_parse_label(FORMAT_MEMORY, label_bytes, &label, NULL) &&
         memcmp(label.identity, reader->state->identity, sizeof(label.identity)) != 0) {
         fail(error, VMM_ERROR_WIRE, "'%s' belongs to another template than '%s'",
              reader->memory_path, reader->state_path);
         return MEMORY_IS_ANOTHERS;
     }
-    if ((uint64_t)st.st_size != length) {
-        fail(error, VMM_ERROR_WIRE, "'%s' is %s: it has %jd bytes, expected %" PRIu64,
-             reader->memory_path, (uint64_t)st.st_size < length ? "cut short" : "too long",
-             (intmax_t)st.st_size, length);
+    if (size != length) {
+        fail(error, VMM_ERROR_WIRE, "'%s' is %s: it has %" PRIu64 " bytes, expected %" PRIu64,
+             reader->memory_path, size < length ? "cut short" : "too long", size, length);
         return MEMORY_IS_BAD;
     }
     if (!fd_pread_all(fd, reader->memory_path, label_bytes, sizeof(label_bytes),

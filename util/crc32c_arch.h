@@ -15,7 +15,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define CRC32C_LANE  1360 /* three of them and two words are a page */
+#define CRC32C_LANE  ((size_t)1360) /* three of them and two words are a page */
 #define CRC32C_BLOCK (3 * CRC32C_LANE)
 
 bool crc32c_arch_usable(void);
