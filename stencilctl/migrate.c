@@ -11,8 +11,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#define LOOK_AGAIN_NS INT64_C(100000000)
-#define STATE_FILE    "state"
+#define FIRST_LOOK_NS INT64_C(1000000) /* and then twice as long each time */
+#define LAST_LOOK_NS  INT64_C(100000000)
 
 typedef enum {
     MIGRATION_UNDER_WAY,
@@ -68,10 +68,10 @@ static Status begin(const Call *call, const char *uri)
 }
 
 /* A VM that tells of it by events is looked at again at once, others after a while. */
-static Status pause_a_little(const Call *call)
+static Status pause_a_little(const Call *call, int64_t pause_ns)
 {
     g_autoptr(GError) error = NULL;
-    int64_t until_ns = g_get_monotonic_time() * 1000 + LOOK_AGAIN_NS;
+    int64_t until_ns = g_get_monotonic_time() * 1000 + pause_ns;
     g_autoptr(json_object) event = client_next_event(call->client, until_ns, &error);
 
     if (event || (g_error_matches(error, VMM_ERROR, VMM_ERROR_STATE) &&
@@ -84,7 +84,7 @@ static Status pause_a_little(const Call *call)
 /* On success *ret_info is how it ended. */
 static Status watch(const Call *call, Progress *progress, json_object **ret_info)
 {
-    for (;;) {
+    for (int64_t pause_ns = FIRST_LOOK_NS;; pause_ns = MIN(2 * pause_ns, LAST_LOOK_NS)) {
         g_autoptr(json_object) info = NULL;
         Status status = call_execute(call, "query-migrate", /* arguments= */ NULL, &info);
         uint64_t total = json_uint_at(info, "ram.total");
@@ -97,7 +97,7 @@ static Status watch(const Call *call, Progress *progress, json_object **ret_info
             return STATUS_OK;
         }
         progress_show(progress, total - MIN(json_uint_at(info, "ram.remaining"), total), total);
-        status = pause_a_little(call);
+        status = pause_a_little(call, pause_ns);
         if (status != STATUS_OK) {
             return status;
         }
@@ -108,6 +108,7 @@ static Status tell_outcome(const Call *call, json_object *info, const char *uri)
 {
     const char *reason = json_text_at(info, "error-desc");
     const char *status = json_text_at(info, "status");
+    g_autofree char *total = progress_size(json_uint_at(info, "ram.total"));
     g_autofree char *bytes = progress_size(json_uint_at(info, "ram.transferred"));
 
     if (call->render->json) {
@@ -121,8 +122,8 @@ static Status tell_outcome(const Call *call, json_object *info, const char *uri)
     if (!call->render->json) {
         g_autofree char *safe = render_safe(uri);
 
-        printf("%s: %s in %.3f s, the VM stood still for %.3f s\n", safe, bytes,
-               (double)json_uint_at(info, "total-time") / 1000,
+        printf("%s: %s of RAM, %s written, in %.3f s; the VM stood still for %.3f s\n", safe, total,
+               bytes, (double)json_uint_at(info, "total-time") / 1000,
                (double)json_uint_at(info, "downtime") / 1000);
     }
     return STATUS_OK;
@@ -161,9 +162,8 @@ static char *find_stencil(void)
 Status verb_template(const Call *call, const Verb *verb)
 {
     g_autofree char *stencil = find_stencil();
-    g_autofree char *file = g_build_filename(call->words[1], STATE_FILE, NULL);
     char option[] = "-dump-state";
-    char *command[] = {stencil, option, file, NULL};
+    char *command[] = {stencil, option, call->words[1], NULL};
 
     if (strcmp(call->words[0], "show") != 0) {
         render_error(call->render, "unknown word '%s'; expected: %s %s", call->words[0], verb->name,

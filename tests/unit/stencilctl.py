@@ -249,7 +249,7 @@ def migration_shows_how_far_it_is(tool, folder):
             text = shown.rest()
         assert re.search(r"\r\[.*\.\.\.\]   0%  0B of 1.0G", text), text
         assert re.search(r"\r\[.*##.*\]  50%  512M of 1.0G  .*/s  \d+ s left", text), text
-        assert text.endswith(f"\r\033[Kfile:{folder}/t: 300M in 1.500 s, "
+        assert text.endswith(f"\r\033[Kfile:{folder}/t: 1.0G of RAM, 300M written, in 1.500 s; "
                              "the VM stood still for 0.020 s\r\n"), text
         assert {"execute": "migrate", "arguments": {"uri": f"file:{folder}/t"}} in vm.seen
         answers["query-migrate"] = done
@@ -274,7 +274,7 @@ def template_is_shown_by_stencil(tool, folder):
     (place / "stencil").write_text("#!/bin/sh\necho \"$@\"\n")
     (place / "stencil").chmod(0o755)
     path = {"PATH": f"{place}:/usr/bin:/bin"}
-    assert tool(None, "template", "show", "/t", env=path) == "-dump-state /t/state"
+    assert tool(None, "template", "show", "/t", env=path) == "-dump-state /t"
     assert "cannot run" in tool(None, "template", "show", "/t", env={"PATH": "/nowhere"}, status=1)
     assert "show FOLDER" in tool(None, "template", "burn", "/t", status=2)
 
