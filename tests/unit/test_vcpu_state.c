@@ -305,6 +305,26 @@ START_TEST(a_vcpu_goes_back_to_where_it_was)
 }
 END_TEST
 
+/*
+ * Sent when the vCPUs were stopped already, so that KVM has not acted on it yet: setting the events
+ * takes it back.
+ */
+START_TEST(an_init_that_is_under_way_does_not_outlive_going_back)
+{
+    static const MsiMessage init = {.address = 0xfee00000, .data = 0x4500};
+    KvmBench *a = kvm_bench_new(1, NULL, 0);
+    KvmBenchState state = {0};
+
+    boot_counting(a);
+    kvm_bench_save(a, &state);
+    ck_assert(hypervisor_signal_msi(a->hv, &init, NULL));
+    kvm_bench_load(a, a, &state, CLOCK_FREEZE);
+    ck_assert_uint_eq(kvm_bench_run(a), FIRST_COUNT + 2);
+    kvm_bench_state_clear(&state);
+    kvm_bench_free(a);
+}
+END_TEST
+
 /* --- what is on its way --- */
 
 static void pend_fault(VcpuState *state)
@@ -480,6 +500,7 @@ int main(void)
     tcase_add_loop_test(tc, a_deadline_near_the_save_fires_after_the_load, 0, 10);
     tcase_add_test(tc, every_register_survives);
     tcase_add_test(tc, a_vcpu_goes_back_to_where_it_was);
+    tcase_add_test(tc, an_init_that_is_under_way_does_not_outlive_going_back);
     tcase_add_loop_test(tc, what_is_pending_stays_pending, 0, (int)G_N_ELEMENTS(pending));
     tcase_add_test(tc, a_deadline_from_a_host_that_was_up_longer_fires);
     tcase_add_loop_test(tc, an_msr_that_kvm_refuses_is_named, 0, (int)G_N_ELEMENTS(refused));
