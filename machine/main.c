@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The life of a virtual machine, top to bottom. */
 #include "machine/daemonize.h"
+#include "machine/dump.h"
 #include "machine/help.h"
 #include "machine/options.h"
 #include "machine/qtest.h"
@@ -95,7 +96,12 @@ int main(int argc, char **argv)
 {
     g_autoptr(VmConfig) config = vm_config_new();
     g_autoptr(GError) error = NULL;
-    OptionsOutcome outcome = {.device_help = help_devices, .cpu_help = help_cpus};
+    OptionsOutcome outcome = {
+        .device_help = help_devices,
+        .cpu_help = help_cpus,
+        .dump_state = dump_state,
+        .dump_vmstate = dump_vmstate,
+    };
     Daemon daemon = DAEMON_NONE;
     int status = EXIT_FAILURE;
 

@@ -91,6 +91,30 @@ bool option_version(OptionsParser *parser, const Option *option, const char *val
     return true;
 }
 
+bool option_dump_state(OptionsParser *parser, const Option *option, const char *value,
+                       GError **error)
+{
+    OptionsOutcome *outcome = parser->outcome;
+
+    (void)option;
+    if (!outcome->dump_state) {
+        return fail(error, VMM_ERROR_CONFIG, "'%s' cannot be read here", value);
+    }
+    outcome->text = outcome->dump_state(value, error);
+    return outcome->text != NULL;
+}
+
+bool option_dump_vmstate(OptionsParser *parser, const Option *option, const char *value,
+                         GError **error)
+{
+    OptionsOutcome *outcome = parser->outcome;
+
+    (void)option;
+    (void)value;
+    outcome->text = outcome->dump_vmstate ? outcome->dump_vmstate() : NULL;
+    return outcome->text || fail(error, VMM_ERROR_CONFIG, "there is no state to describe");
+}
+
 bool option_apply(const char *value, const char *implied_key, const PropTable *table, void *ret,
                   GError **error)
 {

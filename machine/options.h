@@ -17,12 +17,14 @@
 #include <stdbool.h>
 
 /*
- * Lower layers know the device types and CPU feature sets; whoever parses options for real says
- * who answers for them.  Each returns text to print, or NULL if there is no such type.  Optional.
+ * Lower layers know the device types, CPU feature sets and templates; whoever parses options for
+ * real says who answers for them.  Each returns text to print, or NULL if there is none.  Optional.
  */
 typedef struct OptionsOutcome {
     char *(*device_help)(const char *type); /* type NULL: list them */
     char *(*cpu_help)(void);
+    char *(*dump_state)(const char *path, GError **error);
+    char *(*dump_vmstate)(void);
 
     /* Set by options_parse: print this and exit with status 0, instead of starting a VM. */
     char *text;

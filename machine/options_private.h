@@ -82,6 +82,10 @@ bool option_ignore(OptionsParser *parser, const Option *option, const char *valu
 bool option_refuse(OptionsParser *parser, const Option *option, const char *value, GError **error);
 bool option_help(OptionsParser *parser, const Option *option, const char *value, GError **error);
 bool option_version(OptionsParser *parser, const Option *option, const char *value, GError **error);
+bool option_dump_state(OptionsParser *parser, const Option *option, const char *value,
+                       GError **error);
+bool option_dump_vmstate(OptionsParser *parser, const Option *option, const char *value,
+                         GError **error);
 
 /* Parses value and applies table to it: the whole of most options. */
 bool option_apply(const char *value, const char *implied_key, const PropTable *table, void *ret,

@@ -561,7 +561,7 @@ static const VmStateField cmos_fields[] = {
     VMSTATE_FIELD_U64(Cmos, seen_s, 1),   VMSTATE_FIELD_U32(Cmos, seen_ns, 1),
 };
 
-static const VmStateDesc cmos_vmstate = {
+const VmStateDesc cmos_vmstate = {
     .name = "cmos",
     .version = 1,
     .min_version = 1,

@@ -44,4 +44,6 @@ extern const DeviceOps cmos_ops;
 
 Device *cmos_new(const char *id, const CmosConfig *config);
 
+extern const VmStateDesc cmos_vmstate; /* for state_tables.c */
+
 #endif

@@ -59,7 +59,7 @@ static void debugexit_finalize(Device *dev)
 }
 
 /* It keeps nothing, and says so. */
-static const VmStateDesc debugexit_vmstate = {
+const VmStateDesc debugexit_vmstate = {
     .name = "isa-debug-exit",
     .version = 1,
     .min_version = 1,

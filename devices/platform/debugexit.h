@@ -24,4 +24,6 @@ extern const DeviceOps debugexit_ops;
 
 Device *debugexit_new(const char *id, const DebugexitConfig *config);
 
+extern const VmStateDesc debugexit_vmstate; /* for state_tables.c */
+
 #endif

@@ -121,7 +121,7 @@ static const VmStateField ged_fields[] = {
     VMSTATE_FIELD_U32(Ged, events, 1),
 };
 
-static const VmStateDesc ged_vmstate = {
+const VmStateDesc ged_vmstate = {
     .name = "acpi-ged",
     .version = 1,
     .min_version = 1,

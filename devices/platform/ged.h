@@ -44,4 +44,6 @@ Device *ged_new(const char *id, const GedConfig *config);
 /* Any thread: sets event bit (0 .. 31) and interrupts the guest. */
 void ged_raise(Device *ged, unsigned bit);
 
+extern const VmStateDesc ged_vmstate; /* for state_tables.c */
+
 #endif

@@ -248,7 +248,7 @@ static const VmStateField i8042_fields[] = {
 };
 
 /* No value of these bytes means more than a guest could have written; nothing to refuse. */
-static const VmStateDesc i8042_vmstate = {
+const VmStateDesc i8042_vmstate = {
     .name = "i8042",
     .version = 1,
     .min_version = 1,

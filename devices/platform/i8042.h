@@ -28,4 +28,6 @@ extern const DeviceOps i8042_ops;
 
 Device *i8042_new(const char *id, const I8042Config *config);
 
+extern const VmStateDesc i8042_vmstate; /* for state_tables.c */
+
 #endif

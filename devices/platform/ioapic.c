@@ -399,7 +399,7 @@ static const VmStateField ioapic_fields[] = {
     VMSTATE_FIELD_U64_ARRAY(Ioapic, table, 1),
 };
 
-static const VmStateDesc ioapic_vmstate = {
+const VmStateDesc ioapic_vmstate = {
     .name = "ioapic",
     .version = 1,
     .min_version = 1,

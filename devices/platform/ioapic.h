@@ -59,4 +59,6 @@ void ioapic_request_route(Device *ioapic, unsigned pin);
 /* Any thread: the guest ended the handling of vector. */
 void ioapic_eoi(Device *ioapic, uint8_t vector);
 
+extern const VmStateDesc ioapic_vmstate; /* for state_tables.c */
+
 #endif

@@ -63,7 +63,7 @@ static void pvpanic_finalize(Device *dev)
 }
 
 /* What was reported is the machine's to remember. */
-static const VmStateDesc pvpanic_vmstate = {
+const VmStateDesc pvpanic_vmstate = {
     .name = "pvpanic",
     .version = 1,
     .min_version = 1,

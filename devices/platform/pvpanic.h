@@ -27,4 +27,6 @@ extern const DeviceOps pvpanic_ops;
 
 Device *pvpanic_new(const char *id, const PvpanicConfig *config);
 
+extern const VmStateDesc pvpanic_vmstate; /* for state_tables.c */
+
 #endif

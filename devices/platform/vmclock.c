@@ -128,7 +128,7 @@ static const VmStateField vmclock_fields[] = {
     VMSTATE_FIELD_U64(Vmclock, generation, 1),
 };
 
-static const VmStateDesc vmclock_vmstate = {
+const VmStateDesc vmclock_vmstate = {
     .name = "vmclock",
     .version = 1,
     .min_version = 1,

@@ -32,4 +32,6 @@ extern const DeviceOps vmclock_ops;
 
 Device *vmclock_new(const char *id, const VmclockConfig *config);
 
+extern const VmStateDesc vmclock_vmstate; /* for state_tables.c */
+
 #endif

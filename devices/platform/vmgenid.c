@@ -131,7 +131,7 @@ static const VmStateField vmgenid_fields[] = {
     VMSTATE_FIELD_BYTES(Vmgenid, guid, 1),
 };
 
-static const VmStateDesc vmgenid_vmstate = {
+const VmStateDesc vmgenid_vmstate = {
     .name = "vmgenid",
     .version = 1,
     .min_version = 1,

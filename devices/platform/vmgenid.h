@@ -39,4 +39,6 @@ Device *vmgenid_new(const char *id, const VmgenidConfig *config);
 /* Main thread: the id now, in the order in which a GUID is written. */
 void vmgenid_get(const Device *vmgenid, uint8_t ret_guid[VMGENID_BYTES]);
 
+extern const VmStateDesc vmgenid_vmstate; /* for state_tables.c */
+
 #endif

@@ -90,7 +90,7 @@ static const VmStateField isa_serial_fields[] = {
     VMSTATE_FIELD_STRUCT(IsaSerial, uart, Uart16550, &uart16550_vmstate, 1),
 };
 
-static const VmStateDesc isa_serial_vmstate = {
+const VmStateDesc isa_serial_vmstate = {
     .name = "isa-serial",
     .version = 1,
     .min_version = 1,

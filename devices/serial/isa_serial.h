@@ -30,4 +30,6 @@ extern const DeviceOps isa_serial_ops;
 /* realize attaches to the chardev and maps the ports. */
 Device *isa_serial_new(const char *id, const IsaSerialConfig *config);
 
+extern const VmStateDesc isa_serial_vmstate; /* for state_tables.c */
+
 #endif

@@ -525,7 +525,7 @@ static const VmStateField blk_fields[] = {
     VMSTATE_FIELD_STRUCT(VirtioBlk, held, BlkHeld, &blk_held_vmstate, 1),
 };
 
-static const VmStateDesc blk_vmstate = {
+const VmStateDesc virtio_blk_vmstate = {
     .name = "virtio-blk",
     .version = 1,
     .min_version = 1,
@@ -552,7 +552,7 @@ static const VirtioOps blk_virtio_ops = {
 static const DeviceOps blk_ops = {
     .name = "virtio-blk",
     VIRTIO_DEVICE_OPS,
-    .vmstate = &blk_vmstate,
+    .vmstate = &virtio_blk_vmstate,
 };
 
 VirtioDevice *virtio_blk_new(const char *id, GuestMemory *mem, const VirtioHost *host, Loop *loop,

@@ -44,4 +44,6 @@ extern const PropTable virtio_blk_props;
 VirtioDevice *virtio_blk_new(const char *id, GuestMemory *mem, const VirtioHost *host, Loop *loop,
                              BlockBackend *drive, const VirtioBlkConfig *config);
 
+extern const VmStateDesc virtio_blk_vmstate; /* for state_tables.c */
+
 #endif

@@ -326,7 +326,7 @@ static const VmStateField virtio_mmio_fields[] = {
     VMSTATE_FIELD_U32(VirtioMmio, interrupt_status, 1),
 };
 
-static const VmStateDesc virtio_mmio_vmstate = {
+const VmStateDesc virtio_mmio_vmstate = {
     .name = "virtio-mmio",
     .version = 1,
     .min_version = 1,

@@ -20,4 +20,6 @@ extern const BusOps virtio_mmio_bus_ops;
 /* dev stays the caller's and must outlive the transport; NULL makes an empty slot (device id 0). */
 Device *virtio_mmio_new(const char *id, VirtioDevice *dev, const IrqLine *irq);
 
+extern const VmStateDesc virtio_mmio_vmstate; /* for state_tables.c */
+
 #endif

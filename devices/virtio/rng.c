@@ -189,7 +189,7 @@ static const VmStateField rng_fields[] = {
     VMSTATE_FIELD_STRUCT(VirtioRng, base, VirtioDevice, &virtio_vmstate, 1),
 };
 
-static const VmStateDesc rng_vmstate = {
+const VmStateDesc virtio_rng_vmstate = {
     .name = "virtio-rng",
     .version = 1,
     .min_version = 1,
@@ -200,7 +200,7 @@ static const VmStateDesc rng_vmstate = {
 static const DeviceOps rng_ops = {
     .name = "virtio-rng",
     VIRTIO_DEVICE_OPS,
-    .vmstate = &rng_vmstate,
+    .vmstate = &virtio_rng_vmstate,
 };
 
 VirtioDevice *virtio_rng_new(const char *id, GuestMemory *mem, const VirtioHost *host, Loop *loop,

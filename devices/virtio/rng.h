@@ -18,4 +18,6 @@ typedef struct VirtioRngConfig {
 VirtioDevice *virtio_rng_new(const char *id, GuestMemory *mem, const VirtioHost *host, Loop *loop,
                              const VirtioRngConfig *config);
 
+extern const VmStateDesc virtio_rng_vmstate; /* for state_tables.c */
+
 #endif

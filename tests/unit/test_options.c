@@ -18,6 +18,17 @@ static char *fake_device_help(const char *type)
     return g_strdup_printf("help for %s\n", type ? type : "all devices");
 }
 
+static char *fake_dump_state(const char *path, GError **error)
+{
+    (void)error;
+    return g_strdup_printf("state of %s\n", path);
+}
+
+static char *fake_dump_vmstate(void)
+{
+    return g_strdup("all tables\n");
+}
+
 /* Parses what a shell would have made of line, which does not begin with the program's name. */
 static VmConfig *parse_full(const char *line, OptionsOutcome *outcome, GError **error)
 {
@@ -505,6 +516,8 @@ static const char *const one_of_each[] = {
     "-gdb none",
     "-s",
     "-qtest none",
+    "-dump-state /tmp/template",
+    "-dump-vmstate",
     "-help",
     "-h",
     "-version",
@@ -536,7 +549,7 @@ START_TEST(every_option_can_be_used)
     g_autofree bool *seen = g_new0(bool, option_count);
 
     for (size_t i = 0; i < G_N_ELEMENTS(one_of_each); i++) {
-        OptionsOutcome outcome = {0};
+        OptionsOutcome outcome = {.dump_state = fake_dump_state, .dump_vmstate = fake_dump_vmstate};
         g_autoptr(GError) error = NULL;
         g_autoptr(VmConfig) config = parse_full(one_of_each[i], &outcome, &error);
 
@@ -708,7 +721,9 @@ END_TEST
 
 static char *help_of(const char *line)
 {
-    OptionsOutcome outcome = {.device_help = fake_device_help};
+    OptionsOutcome outcome = {.device_help = fake_device_help,
+                              .dump_state = fake_dump_state,
+                              .dump_vmstate = fake_dump_vmstate};
     g_autoptr(GError) error = NULL;
     g_autoptr(VmConfig) config = parse_full(line, &outcome, &error);
 
@@ -733,6 +748,8 @@ START_TEST(help_is_printed_instead_of_starting)
         {"-object memory-backend-file,help", "mem-path=<str>"},
         {"-device help", "help for all devices"},
         {"-device virtio-blk-device,help", "help for virtio-blk-device"},
+        {"-dump-state /tmp/t", "state of /tmp/t"},
+        {"-dump-vmstate", "all tables"},
         {"-S -help -no-such-option", "Usage: stencil"},
     };
 
@@ -742,6 +759,7 @@ START_TEST(help_is_printed_instead_of_starting)
         ck_assert_msg(strstr(text, cases[i].part) != NULL, "%s: %s", cases[i].line, text);
         ck_assert_msg(g_str_has_suffix(text, "\n"), "%s", cases[i].line);
     }
+    assert_refused("-dump-state /bad", "-dump-state: '/bad' cannot be read here");
     assert_refused("-device help", "-device: unknown device type 'help'");
     assert_refused("-object iothraed,help",
                    "-object: unknown object type 'iothraed'; did you mean 'iothread'?");

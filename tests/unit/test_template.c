@@ -3,6 +3,7 @@
 
 #include "hypervisor/ram_backend.h"
 #include "migration/format.h"
+#include "migration/template_dump.h"
 #include "tests/support/template_sample.h"
 #include "tests/unit/suite.h"
 #include "util/bytes.h"
@@ -12,6 +13,7 @@
 
 #include <fcntl.h>
 #include <glib/gstdio.h>
+#include <json-c/json.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -394,6 +396,46 @@ START_TEST(checksums_find_a_flipped_byte_of_memory)
 }
 END_TEST
 
+/* --- for people --- */
+
+static const char *text_at(json_object *json, const char *path)
+{
+    json_object *found = NULL;
+
+    ck_assert_int_eq(json_pointer_get(json, path, &found), 0);
+    return json_object_get_string(found);
+}
+
+START_TEST(a_template_is_shown_as_json)
+{
+    auto_dir dir = temp_dir_new();
+    g_autofree char *state = temp_dir_file(&dir, "state");
+    const char *const paths[] = {dir.path, state};
+    g_autoptr(GuestMemory) memory = sample_memory(RAM_BYTES);
+    TemplateSaveParams params = sample_params(dir.path);
+    g_autoptr(TemplateSave) save = sample_save(&params, memory, "{\"name\": \"vm\"}");
+    g_autoptr(GError) error = NULL;
+
+    ck_assert(template_save_run(save, &error));
+    for (size_t i = 0; i < G_N_ELEMENTS(paths); i++) {
+        json_object *json = template_dump(paths[i], &error);
+
+        ck_assert_msg(json != NULL, "%s", error ? error->message : "");
+        ck_assert_uint_eq(strlen(text_at(json, "/identity")), 36);
+        ck_assert_str_eq(text_at(json, "/sections/0/content/name"), "vm");
+        ck_assert_str_eq(text_at(json, "/sections/1/kind"), "device");
+        ck_assert_str_eq(text_at(json, "/sections/1/name"), "blk0");
+        ck_assert_str_eq(text_at(json, "/sections/1/content/version"), "1");
+        ck_assert_str_eq(text_at(json, "/sections/2/content/images/0/id"), "ram");
+        ck_assert_str_eq(text_at(json, "/sections/2/content/chunk-bytes"), "1048576");
+        json_object_put(json);
+    }
+    ck_assert_int_eq(truncate(state, 100), 0);
+    ck_assert_ptr_null(template_dump(dir.path, &error));
+    ck_assert_ptr_nonnull(strstr(error->message, "cut short"));
+}
+END_TEST
+
 int main(void)
 {
     TCase *tc = tcase_create("template");
@@ -414,5 +456,6 @@ int main(void)
     tcase_add_test(tc, templates_of_others_are_named_as_such);
     tcase_add_test(tc, what_is_no_template_is_refused_without_waiting);
     tcase_add_test(tc, checksums_find_a_flipped_byte_of_memory);
+    tcase_add_test(tc, a_template_is_shown_as_json);
     return suite_run("template", tc);
 }
