@@ -2,8 +2,10 @@
 #include "util/log.h"
 
 #include "util/loop.h"
+#include "util/utc.h"
 
 #include <stdarg.h>
+#include <string.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -43,7 +45,7 @@ static void format_time(char *text, size_t size)
     text[0] = '\0';
     if (log_with_time) {
         clock_gettime(CLOCK_REALTIME, &now);
-        gmtime_r(&now.tv_sec, &utc);
+        utc_from_seconds(now.tv_sec, &utc);
         len = strftime(text, size, "%Y-%m-%dT%H:%M:%S", &utc);
         g_snprintf(text + len, size - len, ".%06ldZ ", now.tv_nsec / 1000);
     }

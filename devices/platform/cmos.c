@@ -10,6 +10,7 @@
 #include "util/clock.h"
 #include "util/error.h"
 #include "util/lock.h"
+#include "util/utc.h"
 
 #include <inttypes.h>
 #include <time.h>
@@ -126,10 +127,9 @@ static int cmos_decode_hour_locked(const Cmos *s, uint8_t value) REQUIRES(s->loc
 
 static void cmos_time_to_registers_locked(Cmos *s) REQUIRES(s->lock)
 {
-    time_t seconds = (time_t)cmos_now_locked(s).s;
-    struct tm tm = {.tm_mday = 1};
+    struct tm tm;
 
-    gmtime_r(&seconds, &tm);
+    utc_from_seconds((int64_t)cmos_now_locked(s).s, &tm);
     s->ram[REG_SECOND] = cmos_encode_locked(s, tm.tm_sec);
     s->ram[REG_MINUTE] = cmos_encode_locked(s, tm.tm_min);
     s->ram[REG_HOUR] = cmos_encode_hour_locked(s, tm.tm_hour);
@@ -153,7 +153,7 @@ static void cmos_registers_to_time_locked(Cmos *s) REQUIRES(s->lock)
                    cmos_decode_locked(s, s->ram[CMOS_CENTURY]) * 100 - 1900,
     };
     int64_t host = cmos_host_ns(s);
-    int64_t seconds = timegm(&tm);
+    int64_t seconds = utc_to_seconds(&tm);
 
     s->phase_ns = (uint32_t)((NS_PER_S - host % NS_PER_S) % NS_PER_S);
     s->offset_s = (uint64_t)(seconds - (host + s->phase_ns) / NS_PER_S);
