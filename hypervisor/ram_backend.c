@@ -12,6 +12,7 @@
 #include "util/bytes.h"
 #include "util/error.h"
 #include "util/fd.h"
+#include "util/thread.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -257,10 +258,15 @@ static bool prealloc(const RamBackend *backend, const RamBackendConfig *config, 
     for (unsigned i = 0; i < parts; i++) {
         part[i].hva = backend->hva + i * step;
         part[i].len = MIN(step, len - i * step);
-        part[i].thread = g_thread_new("prealloc", prealloc_part, &part[i]);
+        part[i].thread = thread_start(THREAD_PREALLOC, "prealloc", prealloc_part, &part[i], NULL);
+        if (!part[i].thread) {
+            prealloc_part(&part[i]); /* the host has no thread left: then it takes longer */
+        }
     }
     for (unsigned i = 0; i < parts; i++) {
-        g_thread_join(part[i].thread);
+        if (part[i].thread) {
+            g_thread_join(part[i].thread);
+        }
         err = part[i].err != 0 ? part[i].err : err;
     }
     return err == 0 || fail_errno(error, err, "preallocate %" PRIu64 " bytes", len);

@@ -11,6 +11,7 @@
 #include "util/error.h"
 #include "util/fd.h"
 #include "util/lock.h"
+#include "util/thread.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -121,14 +122,13 @@ static void *loop_thread(void *opaque)
 Loop *loop_new_thread(const char *name, GError **error)
 {
     g_autoptr(Loop) loop = loop_make(name, error);
-    g_autoptr(GError) local = NULL;
 
     if (!loop) {
         return NULL;
     }
-    loop->own_thread = g_thread_try_new(name, loop_thread, loop, &local);
+    loop->own_thread = thread_start(THREAD_LOOP, name, loop_thread, loop, error);
     if (!loop->own_thread) {
-        return fail_null(error, VMM_ERROR_HOST, "cannot start thread %s: %s", name, local->message);
+        return NULL;
     }
     return g_steal_pointer(&loop);
 }

@@ -4,6 +4,7 @@
 #include "devices/backend/block_io.h"
 #include "util/fd.h"
 #include "util/lock.h"
+#include "util/thread.h"
 
 #include <sys/eventfd.h>
 #include <unistd.h>
@@ -151,7 +152,7 @@ void block_pool_submit(BlockPool *pool, BlockIo *io)
         return;
     }
 
-    GThread *thread = g_thread_try_new("block-io", pool_thread, pool, NULL);
+    GThread *thread = thread_start(THREAD_WORKER, "block-io", pool_thread, pool, NULL);
 
     if (thread) {
         pool->threads[pool->thread_count++] = thread;
