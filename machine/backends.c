@@ -24,9 +24,14 @@ struct Backends {
     GPtrArray *chardevs;  /* of Chardev */
     GPtrArray *iothreads; /* of Loop, named by its id */
 
+    /* main thread only */
+    bool expects_loop;
+    bool is_started;
+
     Mutex lock;
+    Cond loop_made;
     /* guarded by lock */
-    Loop *shared_loop;
+    Loop *shared_loop; /* the main loop, if it could not be made */
 };
 
 static void drive_free(Drive *drive)
@@ -139,6 +144,7 @@ Backends *backends_new(const VmConfig *config, const BackendsHost *host, GError 
     backends->chardevs = g_ptr_array_new_with_free_func((GDestroyNotify)chardev_free);
     backends->iothreads = g_ptr_array_new_with_free_func((GDestroyNotify)loop_free);
     mutex_init(&backends->lock);
+    cond_init(&backends->loop_made);
     if (!open_chardevs(backends, error) || !open_drives(backends, error) ||
         !start_iothreads(backends, error)) {
         return NULL;
@@ -154,8 +160,11 @@ void backends_free(Backends *backends)
     g_ptr_array_unref(backends->drives);
     g_ptr_array_unref(backends->blocks);
     g_ptr_array_unref(backends->iothreads);
-    loop_free(backends->shared_loop);
+    if (backends->shared_loop != backends->host.loop) {
+        loop_free(backends->shared_loop);
+    }
     g_ptr_array_unref(backends->chardevs);
+    cond_fini(&backends->loop_made);
     mutex_fini(&backends->lock);
     g_free(backends);
 }
@@ -223,22 +232,52 @@ Loop *backends_find_iothread(const Backends *backends, const char *id, GError **
     return fail_null(error, VMM_ERROR_CONFIG, "there is no iothread '%s'", id);
 }
 
-Loop *backends_shared_loop(Backends *backends)
+static void make_loop_locked(Backends *backends) REQUIRES(backends->lock)
 {
     g_autoptr(GError) error = NULL;
 
-    mutex_lock(&backends->lock);
+    if (backends->shared_loop) {
+        return;
+    }
+    backends->shared_loop = loop_new_thread("io", &error);
     if (!backends->shared_loop) {
-        backends->shared_loop = loop_new_thread("io", &error);
-    }
-
-    Loop *loop = backends->shared_loop;
-
-    mutex_unlock(&backends->lock);
-    if (!loop) {
         log_line(LOG_LEVEL_ERROR, "%s; disks are served by the main thread", error->message);
-        return backends->host.loop;
+        backends->shared_loop = backends->host.loop;
     }
+    cond_broadcast(&backends->loop_made);
+}
+
+void backends_expect_loop(Backends *backends)
+{
+    backends->expects_loop = true;
+    if (backends->is_started) {
+        backends_start_loop(backends);
+    }
+}
+
+void backends_start_loop(Backends *backends)
+{
+    backends->is_started = true;
+    if (backends->expects_loop) {
+        mutex_lock(&backends->lock);
+        make_loop_locked(backends);
+        mutex_unlock(&backends->lock);
+    }
+}
+
+Loop *backends_shared_loop(Backends *backends)
+{
+    Loop *loop;
+
+    mutex_lock(&backends->lock);
+    if (loop_is_current(backends->host.loop)) {
+        make_loop_locked(backends);
+    }
+    while (!backends->shared_loop) {
+        cond_wait(&backends->loop_made, &backends->lock);
+    }
+    loop = backends->shared_loop;
+    mutex_unlock(&backends->lock);
     return loop;
 }
 

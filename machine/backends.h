@@ -40,7 +40,19 @@ void backends_return_drive(Backends *backends, const BlockBackend *block);
 Chardev *backends_find_chardev(const Backends *backends, const char *id, GError **error);
 Loop *backends_find_iothread(const Backends *backends, const char *id, GError **error);
 
-/* Any thread: the loop that serves devices without an I/O thread of their own. */
+/*
+ * The loop that serves devices without an I/O thread of their own.  Any thread may ask, only the
+ * main thread makes it: a thread has the restrictions of the one that started it, and those of a
+ * vCPU are too narrow for disks.
+ *
+ *     main  backends_expect_loop  a device will want it
+ *     main  backends_start_loop   now is the time; vCPUs that asked before have waited
+ *     any   backends_shared_loop
+ *
+ * Expected after it was time it is made at once.
+ */
+void backends_expect_loop(Backends *backends);
+void backends_start_loop(Backends *backends);
 Loop *backends_shared_loop(Backends *backends);
 
 /* For introspection, in the order of the command line. */

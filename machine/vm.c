@@ -282,6 +282,7 @@ bool vm_cont(Vm *vm, GError **error)
     guest_clock_start(vm->clock);
     resume_devices(vm);
     vcpus_resume(vm->vcpus);
+    backends_start_loop(vm->backends); /* while the guest runs already: it takes a while */
     return true;
 }
 

@@ -74,6 +74,13 @@ static void guest_report(void *opaque, uint32_t bit)
                                     .text = "the guest's kernel panicked"});
 }
 
+static void expect_serving(void *opaque)
+{
+    const Vm *vm = opaque;
+
+    backends_expect_loop(vm->backends);
+}
+
 static Loop *serving_loop(void *opaque, VirtioDevice *dev)
 {
     const Vm *vm = opaque;
@@ -147,7 +154,8 @@ IrqLine vm_wire(Vm *vm, IrqLine wire, unsigned line)
 
 void vm_lend_to_devices(Vm *vm)
 {
-    vm->virtio_host = (VirtioHost){.opaque = vm, .serving_loop = serving_loop};
+    vm->virtio_host =
+        (VirtioHost){.opaque = vm, .expect_serving = expect_serving, .serving_loop = serving_loop};
     if (vm->machine_ops->doorbell) {
         vm->virtio_host.request_ioeventfd = request_ioeventfd;
     }

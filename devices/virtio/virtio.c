@@ -377,6 +377,9 @@ bool virtio_realize(Device *base, GError **error)
     if (dev->threaded && !open_kick_fds(dev, error)) {
         return false;
     }
+    if (dev->threaded && !dev->loop && dev->host->expect_serving) {
+        dev->host->expect_serving(dev->host->opaque);
+    }
     return !dev->ops->realize || dev->ops->realize(dev, error);
 }
 

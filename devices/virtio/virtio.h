@@ -117,6 +117,9 @@ typedef struct VirtioTransport {
 typedef struct VirtioHost {
     void *opaque;
 
+    /* Optional.  Main thread: a device was made that serving_loop will be asked for. */
+    void (*expect_serving)(void *opaque);
+
     /*
      * Optional.  A vCPU thread or the main thread, at the first activation of a device that wants a
      * loop and was given none: the one that shall serve it.  Must not wait for the main loop.
