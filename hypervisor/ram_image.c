@@ -5,6 +5,7 @@
 #include "util/bytes.h"
 #include "util/error.h"
 #include "util/fd.h"
+#include "util/thread.h"
 
 #include <inttypes.h>
 #include <stdatomic.h>
@@ -108,7 +109,8 @@ static bool copy_all(const RamBackend *backend, const RamImage *image, GError **
 
     for (unsigned i = 1; i < count; i++) {
         threads[i].copy = &copy;
-        threads[i].thread = g_thread_try_new("ram-copy", copy_thread, &threads[i], NULL);
+        threads[i].thread =
+            thread_start(THREAD_MIGRATION, "ram-copy", copy_thread, &threads[i], NULL);
     }
     copy_thread(&threads[0]);
     for (unsigned i = 0; i < count; i++) {

@@ -5,6 +5,7 @@
 #include "machine/help.h"
 #include "machine/options.h"
 #include "machine/qtest.h"
+#include "machine/sandbox.h"
 #include "machine/signals.h"
 #include "machine/support.h"
 #include "machine/vm.h"
@@ -76,12 +77,13 @@ static bool run_vm(const VmConfig *config, Daemon *daemon, int *ret_status, GErr
     Signals signals;
     bool ok;
 
-    if (!qmp || !signals_begin(&signals, error)) {
+    if (!qmp || !signals_begin(&signals, error) || !sandbox_begin(config, error)) {
         return false;
     }
     vm = vm_new(config, loop, qmp_server_events(qmp), error);
-    ok = vm && qmp_server_start(qmp, vm, error) && vm_boot(vm, error) &&
-         listen_to_test(vm, &qtest, error) && start(vm, error) && daemon_ready(daemon, error);
+    ok = vm && sandbox_enter_main(config, error) && qmp_server_start(qmp, vm, error) &&
+         vm_boot(vm, error) && listen_to_test(vm, &qtest, error) && start(vm, error) &&
+         daemon_ready(daemon, error);
     if (ok) {
         signals_watch(&signals, vm);
         loop_run(loop);

@@ -23,11 +23,6 @@ static bool incoming(const VmConfig *config)
     return config->incoming.uri != NULL;
 }
 
-static bool sandbox(const VmConfig *config)
-{
-    return config->sandbox == ON_OFF_AUTO_ON;
-}
-
 static bool dtb(const VmConfig *config)
 {
     return config->boot.dtb != NULL;
@@ -57,7 +52,6 @@ static const Unsupported table[] = {
     {netdev, "-netdev: there are no network devices yet"},
     {gdb, "-gdb: there is no gdb server yet"},
     {incoming, "-incoming: this build cannot load templates yet"},
-    {sandbox, "-sandbox on: there is no seccomp sandbox yet"},
     {dtb, "-dtb: this machine describes itself by ACPI, not by a device tree"},
     {pit, "-machine pit=on: there is no PIT; kernels find the local APIC's timer"},
     {pic, "-machine pic=on: there is no PIC; interrupts go through the I/O APIC"},

@@ -7,6 +7,7 @@
 #include "machine/backends.h"
 #include "machine/fds.h"
 #include "machine/machines.h"
+#include "machine/sandbox.h"
 #include "util/error.h"
 
 #include <json-c/json_object.h>
@@ -189,11 +190,13 @@ static void set_state(Vm *vm, RunState state)
     vm->state = state;
 }
 
+/* Into the sandbox only then: the model may come out of a file. */
 bool vm_vcpu_started(void *opaque, Vcpu *vcpu, GError **error)
 {
     const Vm *vm = opaque;
 
-    return !vm->cpu_model || vcpu_arch_init(vcpu, vm->cpu_model, error);
+    return (!vm->cpu_model || vcpu_arch_init(vcpu, vm->cpu_model, error)) &&
+           (!sandbox_is_wanted(vm->config) || sandbox_enter(THREAD_VCPU, error));
 }
 
 typedef struct StartCpu {

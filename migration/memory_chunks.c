@@ -6,6 +6,7 @@
 #include "util/crc32c.h"
 #include "util/error.h"
 #include "util/fd.h"
+#include "util/thread.h"
 
 #include <inttypes.h>
 
@@ -72,7 +73,7 @@ bool memory_each_chunk(const TemplateMap *map, unsigned threads, MemoryChunkFn f
     for (unsigned i = 1; i < count; i++) {
         pool[i].walk = &walk;
         /* Without it the others do its part. */
-        pool[i].thread = g_thread_try_new("template", walk_thread, &pool[i], NULL);
+        pool[i].thread = thread_start(THREAD_MIGRATION, "template", walk_thread, &pool[i], NULL);
     }
     walk_thread(&pool[0]);
     for (unsigned i = 0; i < count; i++) {

@@ -79,6 +79,24 @@ void log_line(LogLevel level, const char *fmt, ...)
     va_end(ap);
 }
 
+void log_from_signal(const char *fmt, ...)
+{
+    static const char prefix[] = "stencil: error: ";
+    char line[400];
+    va_list ap;
+    size_t len = sizeof(prefix) - 1;
+
+    memcpy(line, prefix, len);
+    va_start(ap, fmt);
+    g_vsnprintf(line + len, (gulong)(sizeof(line) - len), fmt, ap);
+    va_end(ap);
+    len = strlen(line);
+    line[len++] = '\n';
+    if (write(log_fd, line, len) < 0) {
+        return; /* nowhere left to complain */
+    }
+}
+
 void log_limited(LogLimit *limit, LogLevel level, const char *fmt, ...)
 {
     int64_t now = loop_now_ns();

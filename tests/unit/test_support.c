@@ -40,7 +40,6 @@ START_TEST(what_is_not_there_is_refused_by_name)
         {"-netdev tap,id=n0", "-netdev"},
         {"-s", "-gdb"},
         {"-incoming file:/t", "-incoming"},
-        {"-sandbox on", "-sandbox"},
         {"-dtb x.dtb", "-dtb"},
         {"-machine microvm,pit=on", "pit"},
         {"-machine microvm,pic=on", "pic"},
