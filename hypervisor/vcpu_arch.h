@@ -50,10 +50,10 @@ bool vcpu_arch_save(Vcpu *vcpu, VcpuState *state, GError **error);
 bool vcpu_arch_load(Vcpu *vcpu, CpuModel *model, const VcpuState *state, GError **error);
 
 /*
- * Main thread, vCPUs exist, nothing is loaded: appends a line for everything that the saved guest
- * saw and that cannot be had here.
+ * vCPU thread, after vcpu_arch_init and before a load: appends a line for everything that the
+ * saved guest saw and that cannot be had here.
  */
-void vcpu_state_compare(const VcpuState *state, CpuModel *model, Hypervisor *hypervisor,
-                        GString *differences);
+bool vcpu_state_compare(const VcpuState *state, Vcpu *vcpu, CpuModel *model, GString *differences,
+                        GError **error);
 
 #endif

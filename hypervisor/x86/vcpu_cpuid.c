@@ -97,15 +97,14 @@ static uint32_t entry_register(const struct kvm_cpuid_entry2 *entry, CpuidRegist
     return words[reg];
 }
 
-static uint32_t model_register(CpuModel *model, uint32_t function, uint32_t index,
+static uint32_t table_register(const struct kvm_cpuid2 *table, uint32_t function, uint32_t index,
                                CpuidRegister reg)
 {
-    size_t count;
-    const struct kvm_cpuid_entry2 *entries = cpu_model_entries(model, &count);
+    for (size_t i = 0; i < table->nent; i++) {
+        const struct kvm_cpuid_entry2 *entry = &table->entries[i];
 
-    for (size_t i = 0; i < count; i++) {
-        if (entries[i].function == function && entries[i].index == index) {
-            return entry_register(&entries[i], reg);
+        if (entry->function == function && entry->index == index) {
+            return entry_register(entry, reg);
         }
     }
     return 0;
@@ -213,11 +212,11 @@ static const char *feature_name(const CpuidWord *word, unsigned bit)
     return NULL;
 }
 
-static void compare_word(const VcpuState *state, CpuModel *model, const CpuidWord *word,
-                         GString *differences)
+static void compare_word(const VcpuState *state, const struct kvm_cpuid2 *now,
+                         const CpuidWord *word, GString *differences)
 {
     uint32_t saved = saved_register(state, word->function, word->index, word->reg);
-    uint32_t here = model_register(model, word->function, word->index, word->reg);
+    uint32_t here = table_register(now, word->function, word->index, word->reg);
     uint32_t missing =
         saved & ~here & word->bits & ~runtime_mask(word->function, word->index, word->reg);
 
@@ -247,7 +246,8 @@ static void vendor_name(const uint32_t regs[3], char ret_name[13])
 }
 
 /* Code for one vendor's processors that has chosen its workarounds does not run on another's. */
-static void compare_vendor(const VcpuState *state, CpuModel *model, GString *differences)
+static void compare_vendor(const VcpuState *state, const struct kvm_cpuid2 *now,
+                           GString *differences)
 {
     static const CpuidRegister order[] = {CPUID_EBX, CPUID_EDX, CPUID_ECX};
     uint32_t saved[3], here[3];
@@ -255,7 +255,7 @@ static void compare_vendor(const VcpuState *state, CpuModel *model, GString *dif
 
     for (unsigned i = 0; i < G_N_ELEMENTS(order); i++) {
         saved[i] = saved_register(state, LEAF_VENDOR, 0, order[i]);
-        here[i] = model_register(model, LEAF_VENDOR, 0, order[i]);
+        here[i] = table_register(now, LEAF_VENDOR, 0, order[i]);
     }
     if (memcmp(saved, here, sizeof(saved)) == 0) {
         return;
@@ -265,11 +265,11 @@ static void compare_vendor(const VcpuState *state, CpuModel *model, GString *dif
     g_string_append_printf(differences, "CPU vendor: %s, here %s\n", saved_name, here_name);
 }
 
-static void compare_sizes(const VcpuState *state, CpuModel *model, Hypervisor *hypervisor,
-                          GString *differences)
+static void compare_sizes(const VcpuState *state, const struct kvm_cpuid2 *now,
+                          Hypervisor *hypervisor, GString *differences)
 {
     uint32_t saved = saved_register(state, LEAF_AMD_SIZES, 0, CPUID_EAX) & ADDRESS_BITS;
-    uint32_t here = model_register(model, LEAF_AMD_SIZES, 0, CPUID_EAX) & ADDRESS_BITS;
+    uint32_t here = table_register(now, LEAF_AMD_SIZES, 0, CPUID_EAX) & ADDRESS_BITS;
     uint32_t bytes = vcpu_xsave_bytes(hypervisor);
 
     if (saved > here) {
@@ -287,16 +287,30 @@ static void compare_sizes(const VcpuState *state, CpuModel *model, Hypervisor *h
     }
 }
 
-void vcpu_state_compare(const VcpuState *state, CpuModel *model, Hypervisor *hypervisor,
-                        GString *differences)
+bool vcpu_state_compare(const VcpuState *state, Vcpu *vcpu, CpuModel *model, GString *differences,
+                        GError **error)
 {
-    if (!hypervisor_is_kvm(hypervisor) || !state->present) {
-        return;
+    g_autofree struct kvm_cpuid2 *own = NULL;
+    g_autofree struct kvm_cpuid2 *now = NULL;
+
+    if (!hypervisor_is_kvm(vcpu->hypervisor) || !state->present) {
+        return true;
     }
-    compare_vendor(state, model, differences);
+    vcpu_compare_tsc(state, vcpu->hypervisor, differences);
+    own = cpu_model_table(model, vcpu->index);
+    if (same_table(state, own)) {
+        compare_sizes(state, own, vcpu->hypervisor, differences);
+        return true;
+    }
+    /* Some hosts let a guest see more than they say they support: what counts is what it sees. */
+    now = new_table();
+    if (!vcpu_ioctl(vcpu, KVM_GET_CPUID2, now, "KVM_GET_CPUID2", error)) {
+        return false;
+    }
+    compare_vendor(state, now, differences);
     for (size_t i = 0; i < G_N_ELEMENTS(feature_words); i++) {
-        compare_word(state, model, &feature_words[i], differences);
+        compare_word(state, now, &feature_words[i], differences);
     }
-    compare_sizes(state, model, hypervisor, differences);
-    vcpu_compare_tsc(state, hypervisor, differences);
+    compare_sizes(state, now, vcpu->hypervisor, differences);
+    return true;
 }
