@@ -9,6 +9,7 @@
 #include "machine/signals.h"
 #include "machine/support.h"
 #include "machine/vm.h"
+#include "machine/vm_migration.h"
 #include "qmp/server.h"
 #include "util/error.h"
 #include "util/fd.h"
@@ -58,8 +59,18 @@ static bool listen_to_test(Vm *vm, Qtest **ret_qtest, GError **error)
     return *ret_qtest != NULL;
 }
 
-static bool start(Vm *vm, GError **error)
+/* From a template, or from a kernel; or the VM waits to be told. */
+static bool start(Vm *vm, const TemplateReader *template, GError **error)
 {
+    if (template) {
+        return migration_load_opened(vm->migration, template, error);
+    }
+    if (vm->config->incoming.uri) {
+        return true;
+    }
+    if (!vm_boot(vm, error)) {
+        return false;
+    }
     if (vm->config->start_paused) {
         return true;
     }
@@ -68,7 +79,8 @@ static bool start(Vm *vm, GError **error)
 }
 
 /* Builds the VM, lets it live, and says how the process is to end. */
-static bool run_vm(const VmConfig *config, Daemon *daemon, int *ret_status, GError **error)
+static bool run_vm(const VmConfig *config, const TemplateReader *template, Daemon *daemon,
+                   int *ret_status, GError **error)
 {
     g_autoptr(Loop) loop = loop_new("main");
     g_autoptr(QmpServer) qmp = qmp_server_new(config, loop, error);
@@ -80,9 +92,9 @@ static bool run_vm(const VmConfig *config, Daemon *daemon, int *ret_status, GErr
     if (!qmp || !signals_begin(&signals, error) || !sandbox_begin(config, error)) {
         return false;
     }
-    vm = vm_new(config, loop, qmp_server_events(qmp), error);
+    vm = vm_new(config, loop, qmp_server_events(qmp), template, error);
     ok = vm && sandbox_enter_main(config, error) && qmp_server_start(qmp, vm, error) &&
-         vm_boot(vm, error) && listen_to_test(vm, &qtest, error) && start(vm, error) &&
+         listen_to_test(vm, &qtest, error) && start(vm, template, error) &&
          daemon_ready(daemon, error);
     if (ok) {
         signals_watch(&signals, vm);
@@ -97,6 +109,7 @@ static bool run_vm(const VmConfig *config, Daemon *daemon, int *ret_status, GErr
 int main(int argc, char **argv)
 {
     g_autoptr(VmConfig) config = vm_config_new();
+    g_autoptr(TemplateReader) template = NULL;
     g_autoptr(GError) error = NULL;
     OptionsOutcome outcome = {
         .device_help = help_devices,
@@ -118,10 +131,11 @@ int main(int argc, char **argv)
         g_free(outcome.text);
         return EXIT_SUCCESS;
     }
-    if (!vm_config_validate(config, &error) || !support_check(config, &error) ||
-        !open_log(config, &error) || !name_process(config, &error) ||
+    if (!vm_open_incoming(config, &template, &error) || !vm_config_validate(config, &error) ||
+        !support_check(config, &error) || !open_log(config, &error) ||
+        !name_process(config, &error) ||
         !daemon_begin(&daemon, config->daemonize, config->pid_file, &error) ||
-        !run_vm(config, &daemon, &status, &error)) {
+        !run_vm(config, template, &daemon, &status, &error)) {
         fprintf(stderr, "stencil: %s\n", error->message);
     }
     daemon_end(&daemon);

@@ -91,9 +91,10 @@ static bool has_acpi(const Vm *vm)
     return vm->config->machine.acpi != ON_OFF_AUTO_OFF;
 }
 
-static bool microvm_map_memory(Vm *vm, GError **error)
+static bool microvm_map_memory(Vm *vm, const TemplateReader *template, GError **error)
 {
-    return ram_map(vm->config, vm->fd_sets, vm->memory, &ram_layout, error);
+    const RamSources sources = {vm->config, vm->fd_sets, template};
+    return ram_map(&sources, vm->memory, &ram_layout, error);
 }
 
 /* The I/O APIC first: everybody else's wires lead to it. */

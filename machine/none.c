@@ -10,11 +10,12 @@ static unsigned none_interrupt_pins(const VmConfig *config)
     return 24;
 }
 
-static bool none_map_memory(Vm *vm, GError **error)
+static bool none_map_memory(Vm *vm, const TemplateReader *template, GError **error)
 {
+    const RamSources sources = {vm->config, vm->fd_sets, template};
     static const RamLayout layout = {.low_end = UINT64_MAX, .high_base = UINT64_MAX};
 
-    return ram_map(vm->config, vm->fd_sets, vm->memory, &layout, error);
+    return ram_map(&sources, vm->memory, &layout, error);
 }
 
 static bool none_build(Vm *vm, GError **error)

@@ -2,6 +2,7 @@
 #include "machine/ram.h"
 
 #include "machine/objects.h"
+#include "machine/vm_migration.h"
 #include "util/error.h"
 
 #include <inttypes.h>
@@ -12,6 +13,7 @@ typedef struct Placement {
     const FdSets *fd_sets;
     GuestMemory *memory;
     const RamLayout *layout;
+    const TemplateReader *template; /* NULL: RAM is zeroes */
     uint64_t next;
 } Placement;
 
@@ -36,10 +38,44 @@ static bool place_backend(Placement *p, RamBackend *backend, GError **error)
     return true;
 }
 
-static bool add_and_place(Placement *p, const RamBackendConfig *config, GError **error)
+/* Mapping is for RAM that nobody else sees; what is shared, or has pages of its own, is filled. */
+static bool choose_mode(const Placement *p, const RamBackendConfig *config, RamImageMode *ret_mode,
+                        GError **error)
 {
-    RamBackend *backend = guest_mem_add_backend(p->memory, config, error);
+    bool can_map = ram_image_can_map(config);
 
+    switch (vm_incoming_memory(p->config)) {
+    case INCOMING_MEMORY_AUTO:
+        *ret_mode = can_map ? RAM_IMAGE_MAP : RAM_IMAGE_COPY;
+        return true;
+    case INCOMING_MEMORY_MAP:
+        *ret_mode = RAM_IMAGE_MAP;
+        return can_map || fail(error, VMM_ERROR_CONFIG,
+                               "memory %s: is shared or a file, so a template cannot be mapped in "
+                               "its place: expected memory=copy",
+                               config->id);
+    case INCOMING_MEMORY_COPY:
+        *ret_mode = RAM_IMAGE_COPY;
+        return true;
+    case INCOMING_MEMORY_LAZY:
+        break;
+    }
+    return fail(error, VMM_ERROR_CONFIG, "-incoming memory=lazy: expected map or copy");
+}
+
+static bool add_and_place(Placement *p, RamBackendConfig *config, GError **error)
+{
+    RamImage image;
+    RamBackend *backend;
+
+    if (p->template) {
+        if (!template_reader_image(p->template, config->id, config->size, &image, error) ||
+            !choose_mode(p, config, &image.mode, error)) {
+            return false;
+        }
+        config->image = image.fd >= 0 ? &image : NULL; /* ROM is what the user gave */
+    }
+    backend = guest_mem_add_backend(p->memory, config, error);
     return backend && place_backend(p, backend, error);
 }
 
@@ -47,7 +83,7 @@ static bool add_and_place(Placement *p, const RamBackendConfig *config, GError *
 static bool place_plain(Placement *p, const char *id, uint64_t size, GError **error)
 {
     const VmConfig *config = p->config;
-    const RamBackendConfig ram = {
+    RamBackendConfig ram = {
         .id = id,
         .kind = config->memory.path         ? RAM_FILE
                 : config->machine.mem_share ? RAM_MEMFD
@@ -120,11 +156,17 @@ static bool nodes_have_backends(const VmConfig *config)
     return false;
 }
 
-bool ram_map(const VmConfig *config, const FdSets *fd_sets, GuestMemory *memory,
-             const RamLayout *layout, GError **error)
+bool ram_map(const RamSources *sources, GuestMemory *memory, const RamLayout *layout,
+             GError **error)
 {
+    const VmConfig *config = sources->config;
     Placement placement = {
-        .config = config, .fd_sets = fd_sets, .memory = memory, .layout = layout};
+        .config = config,
+        .fd_sets = sources->fd_sets,
+        .memory = memory,
+        .layout = layout,
+        .template = sources->template,
+    };
 
     if (nodes_have_backends(config)) {
         return place_nodes(&placement, error);

@@ -11,14 +11,21 @@
 
 #include "hypervisor/memory.h"
 #include "machine/config.h"
+#include "migration/template.h"
 
 typedef struct RamLayout {
     uint64_t low_end;   /* RAM below the hole ends here at the latest */
     uint64_t high_base; /* the rest begins here */
 } RamLayout;
 
-/* fd_sets is what paths may name. */
-bool ram_map(const VmConfig *config, const FdSets *fd_sets, GuestMemory *memory,
-             const RamLayout *layout, GError **error);
+/* What RAM is made from. */
+typedef struct RamSources {
+    const VmConfig *config;
+    const FdSets *fd_sets;          /* what paths may name */
+    const TemplateReader *template; /* what RAM shows; NULL: zeroes */
+} RamSources;
+
+bool ram_map(const RamSources *sources, GuestMemory *memory, const RamLayout *layout,
+             GError **error);
 
 #endif

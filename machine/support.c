@@ -18,11 +18,6 @@ static bool gdb(const VmConfig *config)
     return config->gdb != NULL;
 }
 
-static bool incoming(const VmConfig *config)
-{
-    return config->incoming.uri != NULL;
-}
-
 static bool dtb(const VmConfig *config)
 {
     return config->boot.dtb != NULL;
@@ -51,7 +46,6 @@ static bool rtc_clock(const VmConfig *config)
 static const Unsupported table[] = {
     {netdev, "-netdev: there are no network devices yet"},
     {gdb, "-gdb: there is no gdb server yet"},
-    {incoming, "-incoming: this build cannot load templates yet"},
     {dtb, "-dtb: this machine describes itself by ACPI, not by a device tree"},
     {pit, "-machine pit=on: there is no PIT; kernels find the local APIC's timer"},
     {pic, "-machine pic=on: there is no PIC; interrupts go through the I/O APIC"},

@@ -8,6 +8,7 @@
 #include "machine/fds.h"
 #include "machine/machines.h"
 #include "machine/sandbox.h"
+#include "machine/vm_migration.h"
 #include "util/error.h"
 
 #include <json-c/json_object.h>
@@ -77,7 +78,7 @@ static void lend_quit_to_consoles(Vm *vm)
  * The order costs: memory slots and vCPUs come before anything that could register on a bus inside
  * KVM (docs/decisions/0002-start-order.md).
  */
-static bool vm_build(Vm *vm, GError **error)
+static bool vm_build(Vm *vm, const TemplateReader *template, GError **error)
 {
     const BackendsHost host = {
         .loop = vm->loop,
@@ -91,7 +92,7 @@ static bool vm_build(Vm *vm, GError **error)
         return false;
     }
     vm->memory = guest_mem_new(vm->hypervisor);
-    if (!vm->machine_ops->map_memory(vm, error)) {
+    if (!vm->machine_ops->map_memory(vm, template, error)) {
         return false;
     }
     vm->vcpus = vcpus_new(vm->hypervisor, vm->config->smp.cpus, &vm_vcpu_hooks, vm, error);
@@ -107,7 +108,8 @@ static bool vm_build(Vm *vm, GError **error)
     return vm->machine_ops->build(vm, error);
 }
 
-Vm *vm_new(const VmConfig *config, Loop *loop, const VmEventSink *events, GError **error)
+Vm *vm_new(const VmConfig *config, Loop *loop, const VmEventSink *events,
+           const TemplateReader *template, GError **error)
 {
     const MachineOps *ops = machine_ops_find(config->machine.type);
     g_autoptr(Vm) vm = NULL;
@@ -127,20 +129,25 @@ Vm *vm_new(const VmConfig *config, Loop *loop, const VmEventSink *events, GError
     vm->clock = guest_clock_new(loop);
     vm->tapped = g_ptr_array_new_with_free_func(g_free);
     vm->state = config->incoming.uri ? RUN_STATE_INMIGRATE : RUN_STATE_PRELAUNCH;
+    vm->migration = migration_new(loop, events, &vm_migration, vm);
     mutex_init(&vm->request_lock);
     vm->fd_sets = fds_new(config, error);
-    if (!vm->fd_sets || !vm_build(vm, error)) {
+    if (!vm->fd_sets || !vm_build(vm, template, error)) {
         return NULL;
     }
     return g_steal_pointer(&vm);
 }
 
-/* vCPUs first, so that nothing runs into a device that is gone; then devices, last built first. */
+/*
+ * A save first, for it reads RAM; vCPUs, so that nothing runs into a device that is gone; then
+ * devices, last built first.
+ */
 void vm_free(Vm *vm)
 {
     if (!vm) {
         return;
     }
+    migration_free(vm->migration);
     vcpus_free(vm->vcpus);
     while (vm->devices->len > 0) {
         g_ptr_array_remove_index(vm->devices, vm->devices->len - 1);
@@ -313,6 +320,28 @@ bool vm_stop(Vm *vm, RunState state, GError **error)
     return ok;
 }
 
+void vm_leave_save(Vm *vm, RunState state)
+{
+    if (vm->state != RUN_STATE_FINISH_MIGRATE) {
+        return; /* it was ended meanwhile */
+    }
+    if (run_state_is_running(state)) {
+        vm_cont(vm, NULL);
+    } else {
+        set_state(vm, state);
+    }
+    vm_catch_up_requests(vm);
+}
+
+void vm_leave_load(Vm *vm, bool runs)
+{
+    vm->drained = true; /* nothing was started yet: resuming does */
+    set_state(vm, RUN_STATE_PAUSED);
+    if (runs) {
+        vm_cont(vm, NULL);
+    }
+}
+
 static json_object *cause(bool from_guest, const char *reason)
 {
     json_object *data = json_object_new_object();
@@ -330,6 +359,10 @@ bool vm_reset(Vm *vm, bool from_guest, const char *reason, GError **error)
 {
     bool was_running = run_state_is_running(vm->state);
 
+    if (vm->state == RUN_STATE_FINISH_MIGRATE || vm->state == RUN_STATE_INMIGRATE) {
+        return fail(error, VMM_ERROR_STATE, "the VM cannot be reset in state '%s'",
+                    run_state_name(vm->state));
+    }
     vcpus_pause(vm->vcpus);
     if (!drain_devices(vm, error)) {
         if (was_running) {

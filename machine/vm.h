@@ -7,6 +7,7 @@
  *
  *     vm_new          hypervisor, RAM, buses, back ends, devices     (the one construction path)
  *     vm_boot         kernel and tables into RAM, boot processor at its entry
+ *     vm_load         or: the state of a template (vm_migration.h)
  *     vm_cont         vCPUs run;  vm_stop  vCPUs parked, devices drained
  *     vm_reset        everything to power-on, then as vm_boot
  *     vm_request      how devices and vCPUs ask, from any thread, for one of these
@@ -26,6 +27,7 @@
 #include "machine/backends.h"
 #include "machine/config.h"
 #include "machine/runstate.h"
+#include "migration/migration.h"
 #include "util/clock.h"
 #include "util/event.h"
 #include "util/fd_set.h"
@@ -50,8 +52,8 @@ typedef struct MachineOps {
     /* Interrupt controller pins that this VM needs, known before it is built. */
     unsigned (*interrupt_pins)(const VmConfig *config);
 
-    /* RAM at its guest addresses. */
-    bool (*map_memory)(Vm *vm, GError **error);
+    /* RAM at its guest addresses; it shows the template, if there is one. */
+    bool (*map_memory)(Vm *vm, const TemplateReader *template, GError **error);
 
     /* The devices that are always there, then those of -device, in that order. */
     bool (*build)(Vm *vm, GError **error);
@@ -114,6 +116,8 @@ struct Vm {
     IrqTap irq_tap;
     GPtrArray *devices; /* of Device, owned, in the order they were built */
     RunState state;
+    RunState state_before_save; /* where a save that fails goes back to */
+    Migration *migration;       /* the save or load under way, or the last */
     bool drained;
     bool ever_reset; /* the vCPUs are not fresh any more */
     int exit_status;
@@ -125,8 +129,12 @@ struct Vm {
     char *request_text[VM_REQUEST_COUNT];
 };
 
-/* config, loop and events stay the caller's and outlive the VM. */
-Vm *vm_new(const VmConfig *config, Loop *loop, const VmEventSink *events, GError **error);
+/*
+ * config, loop and events stay the caller's and outlive the VM.  With a template RAM shows it from
+ * the start; it is needed until the VM is loaded.  NULL: RAM is zeroes.
+ */
+Vm *vm_new(const VmConfig *config, Loop *loop, const VmEventSink *events,
+           const TemplateReader *template, GError **error);
 
 /* Accepts NULL. */
 void vm_free(Vm *vm);
@@ -147,6 +155,13 @@ bool vm_cont(Vm *vm, GError **error);
 /* Parks the vCPUs and drains the devices, then enters state.  Raises STOP if the VM was running. */
 bool vm_stop(Vm *vm, RunState state, GError **error);
 
+/*
+ * The two ends of standing still for a template.  After a save the VM enters state, which may be
+ * running; after a load it runs or is paused.
+ */
+void vm_leave_save(Vm *vm, RunState state);
+void vm_leave_load(Vm *vm, bool runs);
+
 /* reason as QMP spells it ("host-qmp-system-reset"). */
 bool vm_reset(Vm *vm, bool from_guest, const char *reason, GError **error);
 
@@ -159,8 +174,17 @@ void vm_shutdown(Vm *vm, bool from_guest, const char *reason);
 /* Leaves the loop. */
 void vm_quit(Vm *vm, bool from_guest, const char *reason, int exit_status);
 
-/* Any thread.  The vCPUs stop at once and the main loop acts on it soon. */
+/*
+ * Any thread.  The vCPUs stop at once and the main loop acts on it soon; while the VM stands still
+ * for a save, only an end of the process is acted upon, and the rest afterwards.
+ */
 void vm_request(Vm *vm, const VmRequest *request);
+
+/* Has somebody asked for something that was not acted upon yet? */
+bool vm_has_requests(Vm *vm);
+
+/* Main loop: acts on what could not be acted upon while the VM stood still for a save. */
+void vm_catch_up_requests(Vm *vm);
 
 /*
  * For machine models: the wire itself, or with -accel qtest one that also tells irq_tap.  line is

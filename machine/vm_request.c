@@ -89,11 +89,17 @@ static const RequestFn request_table[VM_REQUEST_COUNT] = {
     [VM_REQUEST_FAILED] = act_on_failed, [VM_REQUEST_DISK_ERROR] = act_on_disk_error,
 };
 
+/* What is asked for while RAM is being saved waits for the end of it, but for the end of everything. */
+static uint32_t acted_upon_in(RunState state)
+{
+    return state == RUN_STATE_FINISH_MIGRATE ? UINT32_C(1) << VM_REQUEST_EXIT : UINT32_MAX;
+}
+
 static bool take_request(Vm *vm, VmRequest *ret_request, char **ret_text)
 {
     mutex_lock(&vm->request_lock);
 
-    uint32_t waiting = vm->requests;
+    uint32_t waiting = vm->requests & acted_upon_in(vm->state);
 
     if (waiting != 0) {
         unsigned kind = (unsigned)__builtin_ctz(waiting);
@@ -138,6 +144,23 @@ void vm_request(Vm *vm, const VmRequest *request)
     mutex_unlock(&vm->request_lock);
     if (first) {
         vcpus_pause_begin(vm->vcpus);
+        loop_post(vm->loop, handle_requests, vm);
+    }
+}
+
+bool vm_has_requests(Vm *vm)
+{
+    bool any;
+
+    mutex_lock(&vm->request_lock);
+    any = vm->requests != 0;
+    mutex_unlock(&vm->request_lock);
+    return any;
+}
+
+void vm_catch_up_requests(Vm *vm)
+{
+    if (vm_has_requests(vm)) {
         loop_post(vm->loop, handle_requests, vm);
     }
 }

@@ -19,7 +19,7 @@ void qmp_bench_begin(QmpBench *bench, void (*prepare)(VmConfig *config))
     bench->loop = loop_new("test");
     bench->server = qmp_server_new(bench->config, bench->loop, &error);
     g_assert_no_error(error);
-    bench->vm = vm_new(bench->config, bench->loop, qmp_server_events(bench->server), &error);
+    bench->vm = vm_new(bench->config, bench->loop, qmp_server_events(bench->server), NULL, &error);
     g_assert_no_error(error);
     ok = qmp_server_start(bench->server, bench->vm, &error);
     g_assert_no_error(error);

@@ -41,7 +41,7 @@ static void add_device(const char *text)
 static Vm *make(void)
 {
     g_autoptr(GError) error = NULL;
-    Vm *vm = vm_new(config, loop, &no_events, &error);
+    Vm *vm = vm_new(config, loop, &no_events, NULL, &error);
 
     ck_assert_msg(vm != NULL, "%s", error ? error->message : "");
     ck_assert_msg(vm_boot(vm, &error), "%s", error ? error->message : "");
@@ -51,7 +51,7 @@ static Vm *make(void)
 static void check_refused(const char *words)
 {
     g_autoptr(GError) error = NULL;
-    g_autoptr(Vm) vm = vm_new(config, loop, &no_events, &error);
+    g_autoptr(Vm) vm = vm_new(config, loop, &no_events, NULL, &error);
 
     ck_assert_ptr_null(vm);
     ck_assert_msg(strstr(error->message, words) != NULL, "%s", error->message);

@@ -63,7 +63,7 @@ static void bench_start(Bench *b)
 
     ck_assert(options_parse(G_N_ELEMENTS(argv), argv, b->config, &outcome, &error));
     ck_assert(vm_config_validate(b->config, &error));
-    b->vm = vm_new(b->config, b->loop, &no_events, &error);
+    b->vm = vm_new(b->config, b->loop, &no_events, NULL, &error);
     ck_assert_msg(b->vm != NULL, "%s", error ? error->message : "");
     ck_assert(vm_boot(b->vm, &error));
     b->qtest = qtest_new(b->vm, b->config->qtest, &error);

@@ -119,7 +119,7 @@ static void bench_build(Bench *b)
 {
     g_autoptr(GError) error = NULL;
 
-    b->vm = vm_new(b->config, b->loop, &b->sink, &error);
+    b->vm = vm_new(b->config, b->loop, &b->sink, NULL, &error);
     ck_assert_msg(b->vm != NULL, "%s", error ? error->message : "");
     b->probe = add_probe(b, "probe");
     ck_assert(vm_boot(b->vm, &error));
@@ -216,7 +216,7 @@ START_TEST(a_machine_of_another_architecture_is_refused)
     Bench b;
 
     bench_prepare(&b, MACHINE_VIRT);
-    b.vm = vm_new(b.config, b.loop, &b.sink, &error);
+    b.vm = vm_new(b.config, b.loop, &b.sink, NULL, &error);
     ck_assert_ptr_null(b.vm);
     ck_assert_str_eq(error->message, "there is no machine 'virt' for this architecture");
     bench_end(&b);
