@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The second half of ./quickstart: chooses the ground, boots a guest there, tells how long it took.
+"""The second half of ./quickstart: chooses the ground, boots a guest there, freezes one into a template
+and starts five from it, and tells how long all that took.
 
     python3 -m tests.quickstart STENCIL [WORD...]     words are added to the kernel's command line
 """
@@ -49,6 +50,15 @@ def print_control(stencil: Path, socket: Path) -> None:
           flush=True)
 
 
+def play(host, interactive: bool, script: str, mode, words) -> int:
+    columns, rows = shutil.get_terminal_size()
+    command = ["python3", host.scratch / script, host.scratch / "stencil", host.kit,
+               *([mode] if mode else []), *words]
+    job = host.spawn([str(word) for word in command], cwd=host.scratch, terminal=[rows, columns],
+                     env={"TERM": os.environ.get("TERM", "dumb")})
+    return show(job, interactive)
+
+
 def main() -> int:
     stencil, words = Path(sys.argv[1]), sys.argv[2:]
     interactive = os.isatty(0) and os.isatty(1)
@@ -62,14 +72,12 @@ def main() -> int:
             print("This machine's KVM is missing or cannot run an ordinary kernel: "
                   "the guest boots inside an emulated host.", flush=True)
         host.put(stencil, host.scratch / "stencil")
-        host.put(HERE / "timed_boot.py", host.scratch / "timed_boot.py")
-        columns, rows = shutil.get_terminal_size()
-        command = ["python3", host.scratch / "timed_boot.py", host.scratch / "stencil", host.kit,
-                   "stay" if interactive else "leave", *host.guest_words.split(), *words]
+        for script in ("timed_boot.py", "timed_clones.py", "rig/qmp.py"):
+            host.put(HERE / script, host.scratch / Path(script).name)
         signal.signal(signal.SIGINT, signal.SIG_DFL)
-        job = host.spawn([str(word) for word in command], cwd=host.scratch,
-                         terminal=[rows, columns], env={"TERM": os.environ.get("TERM", "dumb")})
-        return show(job, interactive)
+        words = [*host.guest_words.split(), *words]
+        status = play(host, interactive, "timed_boot.py", "stay" if interactive else "leave", words)
+        return status or play(host, False, "timed_clones.py", None, words)
 
 
 if __name__ == "__main__":

@@ -11,8 +11,10 @@ hand.  For the rig one host is started, and this same script runs inside it.  Fo
 The status is 0 when none failed, 1 when one did, 77 when all were skipped.
 
 A payload ends by itself (lib/report.h has the statuses).  At its migrate point it waits for a byte,
-which this script sends at once in mode plain; the text of a line `INPUT TEXT` it sends back as it
-is.  Everything that a case printed is kept under --logs.
+which this script sends at once in mode plain.  In mode restore it first saves the VM to a template
+and ends it, and the payload goes on in a new one that is restored from it; in mode generations the
+new one is saved and restored again, ten times over.  The text of a line `INPUT TEXT` it sends back
+as it is.  Everything that a case printed is kept under --logs.
 """
 
 import argparse
@@ -29,6 +31,9 @@ import tempfile
 import time
 
 HERE = pathlib.Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE.parent / "rig"))  # in the rig it lies beside this file
+from qmp import Qmp, QmpError  # noqa: E402
+
 STATUS_PASS = 33
 STATUS_SKIP = 39
 SKIP_ALL = 77
@@ -167,12 +172,15 @@ class Process:
         except BrokenPipeError:
             pass  # it has ended; its status tells more
 
+    def kill(self):
+        os.killpg(self.child.pid, signal.SIGKILL)
+
     def finish(self, lines):
         """What became of it; its status is negative for a signal, None if it had to be killed."""
         try:
             status = self.child.wait(max(self.deadline - time.monotonic(), 0.1))
         except subprocess.TimeoutExpired:
-            os.killpg(self.child.pid, signal.SIGKILL)
+            self.kill()
             self.child.wait()
             status = None
         self.child.stdout.close()
@@ -188,20 +196,61 @@ class Process:
         return Outcome(status, lines, complaint, time.monotonic() - self.started)
 
 
-def run_plain(argv, case, log):
-    """The payload from start to end; its migrate points are passed at once."""
-    process = Process(argv, log, case.timeout)
-    lines = []
-    for line in process.lines():
-        lines.append(line)
-        if line.startswith("MIGRATE-POINT "):
-            process.send(b"\n")
-        elif line.startswith("INPUT "):
-            process.send(line[len("INPUT "):].encode())
-    return process.finish(lines)
+class Play:
+    """A payload from start to end, in one monitor or, if it moves, in one after another."""
+
+    def __init__(self, argv, case, log, moves):
+        self.argv = argv
+        self.case = case
+        self.log = log
+        self.moves = moves  # at each migrate point
+        self.moved = 0
+        self.lines = []
+        self.deadline = time.monotonic() + case.timeout
+
+    def run(self):
+        with tempfile.TemporaryDirectory(prefix="template-") as folder:
+            self.start(folder)
+            while (line := next(self.coming, None)) is not None:
+                self.lines.append(line)
+                if line.startswith("MIGRATE-POINT "):
+                    try:
+                        self.move(folder)
+                    except (OSError, QmpError) as error:
+                        self.lines.append(f"not ok moving: {error}")
+                        self.process.kill()
+                        break
+                    self.process.send(b"\n")
+                elif line.startswith("INPUT "):
+                    self.process.send(line[len("INPUT "):].encode())
+            return self.process.finish(self.lines)
+
+    def start(self, folder, *more):
+        argv = [*self.argv, *more]
+        if self.moves:
+            # The one before may still hold its socket.
+            control = f"{folder}/qmp{self.moved}"
+            argv += ["-qmp", f"unix:{control},server=on,wait=off"]
+        self.process = Process(argv, self.log, self.left())
+        self.coming = self.process.lines()
+
+    def move(self, folder):
+        for _ in range(self.moves):
+            template = f"{folder}/template"
+            Qmp(f"{folder}/qmp{self.moved}", self.left()).freeze(template)
+            self.lines += self.coming
+            end = self.process.finish([])
+            self.moved += 1
+            self.start(folder, "-incoming", f"file:{template}")
+            if end.status != 0:
+                raise QmpError(f"the saved VM ended with status {end.status}: {end.complaint}")
+
+    def left(self):
+        return max(self.deadline - time.monotonic(), 0.1)
 
 
-MODES = {"plain": run_plain}
+GENERATIONS = 10
+MODES = {"plain": 0, "restore": 1, "generations": GENERATIONS}
 
 
 def judge(case, outcome):
@@ -236,6 +285,8 @@ def run_case(vmm, case, mode, options):
     label = case.name if mode == "plain" else f"{case.name}/{mode}"
     if vmm.kind in case.unless:
         return label, "skip", 0.0, case.unless[vmm.kind]
+    if mode != "plain" and vmm.kind != "stencil":
+        return label, "skip", 0.0, "templates are Stencil's own"
     if vmm.kind != "qemu-tcg" and not os.access("/dev/kvm", os.R_OK | os.W_OK):
         return label, "skip", 0.0, "/dev/kvm is missing, or not ours to open"
     elf = options.payloads / f"{case.payload}.elf"
@@ -245,7 +296,7 @@ def run_case(vmm, case, mode, options):
         files = make_files(case, pathlib.Path(scratch))
         log_path = options.logs / f"{label.replace('/', '-')}.log"
         with open(log_path, "wb", buffering=0) as log:
-            outcome = MODES[mode](vmm.command(case, elf, files), case, log)
+            outcome = Play(vmm.command(case, elf, files), case, log, MODES[mode]).run()
     verdict, reason = judge(case, outcome)
     if verdict == "not ok":
         reason += f" ({log_path})"
@@ -299,7 +350,8 @@ def run_on(kind, options):
     """As run_in_rig(), on a host of that kind."""
     with kind(options.logs / "rig", memory=RIG_MEMORY) as host:
         host.run(["mkdir", "-p", RIG_FOLDER])
-        for file in [HERE / "run.py", HERE / "payloads.json", *options.payloads.glob("*.elf")]:
+        for file in [HERE / "run.py", HERE / "payloads.json", HERE.parent / "rig/qmp.py",
+                     *options.payloads.glob("*.elf")]:
             host.put(file, f"{RIG_FOLDER}/{file.name}")
         vmm = options.vmm
         if vmm not in QEMUS:
