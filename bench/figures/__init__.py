@@ -3,6 +3,7 @@
 
 A benchmark is a module with NAME, SUMMARY and measure(context), which gives a Result.
 """
-from bench.figures import block, boot_init, first_instruction, floor, greeting, link, save
+from bench.figures import (block, boot_init, first_instruction, floor, greeting, link, restore,
+                           save)
 
-ALL = (floor, link, save, first_instruction, greeting, boot_init, block)
+ALL = (floor, link, save, first_instruction, restore, greeting, boot_init, block)

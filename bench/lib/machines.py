@@ -6,8 +6,8 @@ BARE = ["-nodefaults", "-no-user-config", "-display", "none"]
 QEMU_CPU = "host,arch-capabilities=off"
 
 
-def stencil(program, *options) -> list:
-    return [program, "-machine", "microvm", "-cpu", "host", "-m", "256M", "-display", "none",
+def stencil(program, *options, memory="256M") -> list:
+    return [program, "-machine", "microvm", "-cpu", "host", "-m", memory, "-display", "none",
             *options]
 
 
