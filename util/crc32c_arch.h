@@ -18,6 +18,9 @@
 #define CRC32C_LANE  ((size_t)1360) /* three of them and two words are a page */
 #define CRC32C_BLOCK (3 * CRC32C_LANE)
 
+/* How far ahead memory is fetched: three streams at once are more than the hardware guesses. */
+#define CRC32C_AHEAD 8192
+
 bool crc32c_arch_usable(void);
 
 /* Both without the inversions at the ends.  A block has CRC32C_BLOCK bytes; the lanes start at 0. */

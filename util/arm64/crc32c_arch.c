@@ -27,6 +27,9 @@ __attribute__((target("+crc"))) void crc32c_arch_block(const uint8_t *block, uin
     uint32_t c = lanes[2];
 
     for (size_t i = 0; i < CRC32C_LANE; i += sizeof(uint64_t)) {
+        __builtin_prefetch(block + CRC32C_AHEAD + i);
+        __builtin_prefetch(block + CRC32C_AHEAD + CRC32C_LANE + i);
+        __builtin_prefetch(block + CRC32C_AHEAD + 2 * CRC32C_LANE + i);
         a = __crc32cd(a, word_at(block + i));
         b = __crc32cd(b, word_at(block + CRC32C_LANE + i));
         c = __crc32cd(c, word_at(block + 2 * CRC32C_LANE + i));

@@ -26,6 +26,9 @@ __attribute__((target("sse4.2"))) void crc32c_arch_block(const uint8_t *block, u
     uint64_t c = lanes[2];
 
     for (size_t i = 0; i < CRC32C_LANE; i += sizeof(uint64_t)) {
+        __builtin_prefetch(block + CRC32C_AHEAD + i);
+        __builtin_prefetch(block + CRC32C_AHEAD + CRC32C_LANE + i);
+        __builtin_prefetch(block + CRC32C_AHEAD + 2 * CRC32C_LANE + i);
         a = _mm_crc32_u64(a, word_at(block + i));
         b = _mm_crc32_u64(b, word_at(block + CRC32C_LANE + i));
         c = _mm_crc32_u64(c, word_at(block + 2 * CRC32C_LANE + i));
