@@ -7,8 +7,9 @@
 #include <errno.h>
 #include <poll.h>
 
-#define FAKE_SLOTS 64
-#define FAKE_VCPUS 256
+#define FAKE_SLOTS  64
+#define FAKE_VCPUS  256
+#define FAKE_POINTS 4
 
 typedef struct FakeVcpu {
     /* set before the vCPU runs */
@@ -17,6 +18,7 @@ typedef struct FakeVcpu {
 
     /* vCPU thread only */
     bool check_read; /* the last exit was a read: its answer is in the run structure now */
+    uint8_t *registers;
 
     atomic_size_t position;
 } FakeVcpu;
@@ -25,6 +27,7 @@ typedef struct Fake {
     Hypervisor base;
     FakeVcpu vcpus[FAKE_VCPUS];
     atomic_uint wrong_reads;
+    atomic_uint given_back;
 
     Mutex lock;
     /* guarded by lock */
@@ -73,6 +76,11 @@ static bool fake_get_dirty_log(Hypervisor *hv, unsigned slot, void *ret_bitmap, 
     return fail(error, VMM_ERROR_HOST, "memory slot %u: the fake keeps no dirty log", slot);
 }
 
+static size_t registers_bytes(void)
+{
+    return debug_register_offset(&debug_target, debug_target.num_registers);
+}
+
 static bool fake_create_vcpu(Hypervisor *hv, unsigned index, Vcpu *vcpu, GError **error)
 {
     Fake *fake = (Fake *)hv;
@@ -81,12 +89,18 @@ static bool fake_create_vcpu(Hypervisor *hv, unsigned index, Vcpu *vcpu, GError 
         return fail(error, VMM_ERROR_HOST, "the fake has %d vCPUs", FAKE_VCPUS);
     }
     vcpu->backend = &fake->vcpus[index];
+    fake->vcpus[index].registers = g_malloc0(registers_bytes());
     vcpu->run = (struct kvm_run *)g_new0(FakeRun, 1);
     return true;
 }
 
 static void fake_free_vcpu(Vcpu *vcpu)
 {
+    FakeVcpu *v = vcpu->backend;
+
+    if (v) {
+        g_free(g_steal_pointer(&v->registers));
+    }
     g_free(vcpu->run);
 }
 
@@ -232,8 +246,75 @@ static bool fake_set_ioeventfd(Hypervisor *hv, const IoEventFd *io, bool assign,
     return ok || fail(error, VMM_ERROR_HOST, "there is no such ioeventfd");
 }
 
+/* ---- for a debugger ---- */
+
+static bool fake_check(Hypervisor *hv, const DebugSettings *settings, GError **error)
+{
+    (void)hv;
+    return settings->num_points <= FAKE_POINTS ||
+           fail(error, VMM_ERROR_HOST, "the fake watches %d addresses", FAKE_POINTS);
+}
+
+static bool fake_apply(Vcpu *vcpu, const DebugSettings *settings, GError **error)
+{
+    (void)error;
+    vcpu->debug = *settings;
+    return true;
+}
+
+static bool fake_read_registers(Vcpu *vcpu, uint8_t *ret_block, GError **error)
+{
+    const FakeVcpu *v = vcpu->backend;
+
+    (void)error;
+    memcpy(ret_block, v->registers, registers_bytes());
+    return true;
+}
+
+static bool fake_write_registers(Vcpu *vcpu, const uint8_t *block, GError **error)
+{
+    FakeVcpu *v = vcpu->backend;
+
+    (void)error;
+    memcpy(v->registers, block, registers_bytes());
+    return true;
+}
+
+static bool fake_translate(Vcpu *vcpu, const GuestMemory *mem, uint64_t address, uint64_t *ret_gpa)
+{
+    (void)vcpu;
+    (void)mem;
+    *ret_gpa = address >> 63 ? address & FAKE_VIRTUAL_MASK : address;
+    return *ret_gpa < FAKE_VIRTUAL_END;
+}
+
+static void fake_explain(Vcpu *vcpu, DebugStop *ret_stop)
+{
+    const FakeVcpu *v = vcpu->backend;
+
+    *ret_stop = v->script[atomic_load(&v->position) - 1].stop;
+}
+
+static bool fake_give_back(Vcpu *vcpu, GError **error)
+{
+    (void)error;
+    atomic_fetch_add(&((Fake *)vcpu->hypervisor)->given_back, 1);
+    return true;
+}
+
+static const DebugOps fake_debug_ops = {
+    .check = fake_check,
+    .apply = fake_apply,
+    .read_registers = fake_read_registers,
+    .write_registers = fake_write_registers,
+    .translate = fake_translate,
+    .explain = fake_explain,
+    .give_back = fake_give_back,
+};
+
 static const HypervisorOps fake_ops = {
     .name = "qtest",
+    .debug = &fake_debug_ops,
     .free = fake_free,
     .set_memory_slot = fake_set_memory_slot,
     .get_dirty_log = fake_get_dirty_log,
@@ -274,6 +355,11 @@ size_t fake_script_position(Hypervisor *hv, unsigned vcpu)
 unsigned fake_wrong_reads(Hypervisor *hv)
 {
     return atomic_load(&((Fake *)hv)->wrong_reads);
+}
+
+unsigned fake_given_back(Hypervisor *hv)
+{
+    return atomic_load(&((Fake *)hv)->given_back);
 }
 
 const MemorySlot *fake_slot(Hypervisor *hv, unsigned index)

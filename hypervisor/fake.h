@@ -8,6 +8,9 @@
  * It remembers the slots, routes, messages and doorbells that it was told, and its vCPUs "run" a
  * script: each entry is one exit, with a check of what the house answered to the one before.  A
  * vCPU at the end of its script stays in the guest until it is kicked, as an idle one would.
+ *
+ * For a debugger its vCPUs have registers that hold what was written to them, and an address space:
+ * the upper half is RAM from 0 on, over and over, the lower half is RAM, too, up to FAKE_VIRTUAL_END.
  */
 
 #include "hypervisor/hypervisor.h"
@@ -23,7 +26,11 @@ typedef struct FakeExit {
     uint64_t value;  /* written; or what a read must have answered, checked at the next entry */
     int run_result;  /* not 0: what KVM_RUN answers instead of an exit */
     uint32_t detail; /* suberror, EOI vector, system event type */
+    DebugStop stop;  /* KVM_EXIT_DEBUG */
 } FakeExit;
+
+#define FAKE_VIRTUAL_END  (UINT64_C(1) << 46)
+#define FAKE_VIRTUAL_MASK UINT64_C(0x7fffffff)
 
 Hypervisor *fake_hypervisor_new(void);
 
@@ -33,6 +40,8 @@ void fake_set_script(Hypervisor *hv, unsigned vcpu, const FakeExit *script, size
 /* Any thread. */
 size_t fake_script_position(Hypervisor *hv, unsigned vcpu);
 unsigned fake_wrong_reads(Hypervisor *hv);
+/* Debug exits that nobody wanted. */
+unsigned fake_given_back(Hypervisor *hv);
 
 /* Main thread: what it was told. */
 const MemorySlot *fake_slot(Hypervisor *hv, unsigned index);

@@ -1,6 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "hypervisor/hypervisor.h"
 
+size_t debug_register_offset(const DebugTarget *target, size_t index)
+{
+    size_t offset = 0;
+
+    for (size_t i = 0; i < index; i++) {
+        offset += debug_register_bytes(&target->registers[i]);
+    }
+    return offset;
+}
+
 void hypervisor_free(Hypervisor *hv)
 {
     if (hv) {

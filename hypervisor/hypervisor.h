@@ -14,13 +14,13 @@
  * wait for a grace period.
  */
 
+#include "hypervisor/debug.h"
+
 #include <glib.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
-typedef struct Hypervisor Hypervisor;
-typedef struct Vcpu Vcpu;
 struct kvm_run;
 
 /* One range of guest RAM.  size 0 removes the slot. */
@@ -54,7 +54,8 @@ typedef struct IoEventFd {
 } IoEventFd;
 
 typedef struct HypervisorOps {
-    const char *name; /* as -accel and QMP spell it */
+    const char *name;      /* as -accel and QMP spell it */
+    const DebugOps *debug; /* what a debugger may ask */
 
     void (*free)(Hypervisor *hv);
 

@@ -228,6 +228,7 @@ static bool kvm_set_ioeventfd(Hypervisor *hv, const IoEventFd *io, bool assign, 
 
 static const HypervisorOps kvm_ops = {
     .name = "kvm",
+    .debug = &kvm_debug_ops,
     .free = kvm_free,
     .set_memory_slot = kvm_set_memory_slot,
     .get_dirty_log = kvm_get_dirty_log,

@@ -33,6 +33,7 @@ typedef struct VcpuSlot {
     /* guarded by the group's lock */
     bool parked;
     bool gave_up; /* reported a failure or a shutdown: not to run before a reset */
+    bool held;    /* not to run with the others */
     Errand *errand;
 
     GError *start_error; /* vCPU thread only, after its end the main thread's */
@@ -115,7 +116,7 @@ static bool vcpu_park(Vcpus *vcpus, VcpuSlot *slot)
     slot->parked = true;
     vcpus->num_parked++;
     wake_locked(vcpus, &vcpus->parked);
-    while (!vcpus->ending && (atomic_load(&vcpus->pausing) || slot->gave_up)) {
+    while (!vcpus->ending && (atomic_load(&vcpus->pausing) || slot->gave_up || slot->held)) {
         if (slot->errand) {
             run_errand_locked(vcpus, slot);
         } else {
@@ -271,6 +272,25 @@ void vcpus_revive(Vcpus *vcpus)
         vcpus->slots[i].gave_up = false;
     }
     mutex_unlock(&vcpus->lock);
+}
+
+static VcpuSlot *slot_of(Vcpu *vcpu)
+{
+    return &vcpu->group->slots[vcpu->index];
+}
+
+void vcpu_revive(Vcpu *vcpu)
+{
+    mutex_lock(&vcpu->group->lock);
+    slot_of(vcpu)->gave_up = false;
+    mutex_unlock(&vcpu->group->lock);
+}
+
+void vcpu_hold(Vcpu *vcpu, bool hold)
+{
+    mutex_lock(&vcpu->group->lock);
+    slot_of(vcpu)->held = hold;
+    mutex_unlock(&vcpu->group->lock);
 }
 
 /* Hands errands[i] to vCPU first + i and waits for all of them. */

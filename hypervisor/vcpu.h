@@ -43,6 +43,11 @@ typedef struct VcpuHooks {
     void (*shutdown)(void *opaque, Vcpu *vcpu);
     /* A firmware call asked for power-off or reset (AArch64 PSCI). */
     void (*system_event)(void *opaque, uint32_t type);
+    /*
+     * Optional: the vCPU stopped for a debugger, and waits for vcpu_revive.  False: it did not,
+     * the reason is the guest's own.
+     */
+    bool (*debug)(void *opaque, Vcpu *vcpu, const DebugStop *stop);
     /* The vCPU is lost.  why names the vCPU, the reason and its registers. */
     void (*failed)(void *opaque, Vcpu *vcpu, const char *why);
 } VcpuHooks;
@@ -60,7 +65,8 @@ struct Vcpu {
     void *backend; /* of the fake hypervisor */
 
     /* vCPU thread only */
-    bool has_run; /* since it was made; a fresh one holds what KVM makes vCPUs with */
+    bool has_run;        /* since it was made; a fresh one holds what KVM makes vCPUs with */
+    DebugSettings debug; /* in force */
 
     /* written by the vCPU's thread, read by anybody */
     atomic_int thread_id;
@@ -118,7 +124,13 @@ bool vcpus_each(Vcpus *vcpus, VcpuFn fn, void *opaque, GError **error);
 /* After a reset of their state: vCPUs that had given up may run again. */
 void vcpus_revive(Vcpus *vcpus);
 
-/* The same on one vCPU's thread only. */
+/* The same for one vCPU. */
+void vcpu_revive(Vcpu *vcpu);
+
+/* Main thread, vCPUs parked: a vCPU that is held stays parked when the others run. */
+void vcpu_hold(Vcpu *vcpu, bool hold);
+
+/* As vcpus_each, on one vCPU's thread only. */
 bool vcpu_call(Vcpu *vcpu, VcpuFn fn, void *opaque, GError **error);
 
 #endif

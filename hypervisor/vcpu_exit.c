@@ -115,6 +115,24 @@ static bool exit_internal_error(Vcpu *vcpu, const VcpuHooks *hooks, void *opaque
     return false;
 }
 
+/* What a debugger does not know is what the guest does to itself: it has exceptions of its own. */
+static bool exit_debug(Vcpu *vcpu, const VcpuHooks *hooks, void *opaque)
+{
+    const DebugOps *ops = vcpu->hypervisor->ops->debug;
+    g_autoptr(GError) error = NULL;
+    DebugStop stop;
+
+    ops->explain(vcpu, &stop);
+    if (stop.kind != DEBUG_STOP_NONE && hooks->debug && hooks->debug(opaque, vcpu, &stop)) {
+        return false;
+    }
+    if (!ops->give_back(vcpu, &error)) {
+        report(vcpu, hooks, opaque, error->message);
+        return false;
+    }
+    return true;
+}
+
 static const ExitFn exit_table[VCPU_EXIT_REASONS] = {
     [KVM_EXIT_IO] = exit_port,
     [KVM_EXIT_MMIO] = exit_mmio,
@@ -122,6 +140,7 @@ static const ExitFn exit_table[VCPU_EXIT_REASONS] = {
     [KVM_EXIT_INTR] = exit_nothing,
     [KVM_EXIT_HLT] = exit_nothing,
     [KVM_EXIT_IRQ_WINDOW_OPEN] = exit_nothing,
+    [KVM_EXIT_DEBUG] = exit_debug,
     [KVM_EXIT_SHUTDOWN] = exit_shutdown,
     [KVM_EXIT_SYSTEM_EVENT] = exit_system_event,
     [KVM_EXIT_FAIL_ENTRY] = exit_fail_entry,

@@ -2,6 +2,7 @@
 /* The life of a virtual machine, top to bottom. */
 #include "machine/daemonize.h"
 #include "machine/dump.h"
+#include "machine/gdb/stub.h"
 #include "machine/help.h"
 #include "machine/options.h"
 #include "machine/qtest.h"
@@ -59,6 +60,15 @@ static bool listen_to_test(Vm *vm, Qtest **ret_qtest, GError **error)
     return *ret_qtest != NULL;
 }
 
+static bool listen_to_debugger(Vm *vm, GdbStub **ret_stub, GError **error)
+{
+    if (!vm->config->gdb) {
+        return true;
+    }
+    *ret_stub = gdb_stub_new(vm, vm->config->gdb, error);
+    return *ret_stub != NULL;
+}
+
 /* From a template, or from a kernel; or the VM waits to be told. */
 static bool start(Vm *vm, const TemplateReader *template, GError **error)
 {
@@ -86,6 +96,7 @@ static bool run_vm(const VmConfig *config, const TemplateReader *template, Daemo
     g_autoptr(QmpServer) qmp = qmp_server_new(config, loop, error);
     g_autoptr(Vm) vm = NULL;
     g_autoptr(Qtest) qtest = NULL;
+    g_autoptr(GdbStub) gdb = NULL;
     Signals signals;
     bool ok;
 
@@ -94,8 +105,8 @@ static bool run_vm(const VmConfig *config, const TemplateReader *template, Daemo
     }
     vm = vm_new(config, loop, qmp_server_events(qmp), template, error);
     ok = vm && sandbox_enter_main(config, error) && qmp_server_start(qmp, vm, error) &&
-         listen_to_test(vm, &qtest, error) && start(vm, template, error) &&
-         daemon_ready(daemon, error);
+         listen_to_test(vm, &qtest, error) && listen_to_debugger(vm, &gdb, error) &&
+         start(vm, template, error) && daemon_ready(daemon, error);
     if (ok) {
         signals_watch(&signals, vm);
         loop_run(loop);

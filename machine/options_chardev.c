@@ -338,8 +338,11 @@ bool option_set_gdb(OptionsParser *parser, const Option *option, const char *val
 
     /* A debugger comes when it likes: the guest does not wait for it, -S does. */
     bool bare = socket && !strstr(text, ",server");
+    /* It gives the guest away to whoever connects: other machines only if their side is named. */
+    bool local = g_str_has_prefix(text, "tcp::");
 
-    full = g_strdup_printf("%s%s", text, bare ? ",server=on,wait=off" : "");
+    full = g_strdup_printf("%s%s%s", local ? "tcp:localhost:" : "",
+                           text + (local ? strlen("tcp::") : 0), bare ? ",server=on,wait=off" : "");
     config->gdb = chardev_from_text(config, full, "gdb", error);
     return config->gdb != NULL;
 }

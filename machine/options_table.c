@@ -186,7 +186,7 @@ const Option option_table[] = {
     /* ---- debugging and information ---- */
     {.name = "gdb", .argument = OPTION_VALUE, .group = OPTION_GROUP_DEBUG, .set = option_set_gdb,
      .form = "tcp::PORT|unix:PATH|chardev:ID|none", .default_text = "none",
-     .help = "serve a debugger of the guest"},
+     .help = "serve gdb; without a host, on this machine only"},
     {.name = "s", .argument = OPTION_FLAG, .group = OPTION_GROUP_DEBUG, .fixed = "tcp::1234",
      .set = option_set_gdb, .help = "the same as -gdb tcp::1234"},
     {.name = "qtest", .argument = OPTION_VALUE, .group = OPTION_GROUP_DEBUG,

@@ -13,11 +13,6 @@ static bool netdev(const VmConfig *config)
     return config->netdevs->len > 0;
 }
 
-static bool gdb(const VmConfig *config)
-{
-    return config->gdb != NULL;
-}
-
 static bool dtb(const VmConfig *config)
 {
     return config->boot.dtb != NULL;
@@ -45,7 +40,6 @@ static bool rtc_clock(const VmConfig *config)
 
 static const Unsupported table[] = {
     {netdev, "-netdev: there are no network devices yet"},
-    {gdb, "-gdb: there is no gdb server yet"},
     {dtb, "-dtb: this machine describes itself by ACPI, not by a device tree"},
     {pit, "-machine pit=on: there is no PIT; kernels find the local APIC's timer"},
     {pic, "-machine pic=on: there is no PIC; interrupts go through the I/O APIC"},

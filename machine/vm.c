@@ -275,6 +275,14 @@ static bool drain_devices(Vm *vm, GError **error)
     return ok;
 }
 
+static void release_vcpus(Vm *vm)
+{
+    if (vm->debug_tap.starting) {
+        vm->debug_tap.starting(vm->debug_tap.opaque);
+    }
+    vcpus_resume(vm->vcpus);
+}
+
 bool vm_cont(Vm *vm, GError **error)
 {
     if (run_state_is_running(vm->state)) {
@@ -291,7 +299,7 @@ bool vm_cont(Vm *vm, GError **error)
     event_raise(vm->events, "RESUME", NULL);
     guest_clock_start(vm->clock);
     resume_devices(vm);
-    vcpus_resume(vm->vcpus);
+    release_vcpus(vm);
     backends_start_loop(vm->backends); /* while the guest runs already: it takes a while */
     return true;
 }
@@ -316,6 +324,9 @@ bool vm_stop(Vm *vm, RunState state, GError **error)
 
     if (was_running) {
         event_raise(vm->events, "STOP", NULL);
+        if (vm->debug_tap.stopped) {
+            vm->debug_tap.stopped(vm->debug_tap.opaque);
+        }
     }
     return ok;
 }
@@ -382,7 +393,7 @@ bool vm_reset(Vm *vm, bool from_guest, const char *reason, GError **error)
     event_raise(vm->events, "RESET", cause(from_guest, reason));
     if (was_running) {
         resume_devices(vm);
-        vcpus_resume(vm->vcpus);
+        release_vcpus(vm);
     } else if (!run_state_can_continue(vm->state)) {
         set_state(vm, RUN_STATE_PAUSED);
     }

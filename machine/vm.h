@@ -43,6 +43,16 @@ typedef struct IrqTap {
     void *opaque;
 } IrqTap;
 
+/* Somebody who looks into the guest (the gdb server). */
+typedef struct DebugTap {
+    /* Main loop, vCPUs parked: they are about to run, and have been running. */
+    void (*starting)(void *opaque);
+    void (*stopped)(void *opaque);
+    /* vCPU thread: true if the stop was wanted; the VM will stop in state debug. */
+    bool (*hit)(void *opaque, const Vcpu *vcpu, const DebugStop *stop);
+    void *opaque;
+} DebugTap;
+
 /* A machine model: the address map and the devices that are always there. */
 typedef struct MachineOps {
     const char *name;
@@ -81,6 +91,7 @@ typedef enum {
     VM_REQUEST_PANIC,  /* the guest says it panicked */
     VM_REQUEST_FAILED, /* a vCPU cannot go on */
     VM_REQUEST_DISK_ERROR,
+    VM_REQUEST_DEBUG, /* a vCPU stopped for a debugger */
     VM_REQUEST_COUNT,
 } VmRequestKind;
 
@@ -114,6 +125,7 @@ struct Vm {
 
     /* main loop only */
     IrqTap irq_tap;
+    DebugTap debug_tap;
     GPtrArray *devices; /* of Device, owned, in the order they were built */
     RunState state;
     RunState state_before_save; /* where a save that fails goes back to */

@@ -75,6 +75,17 @@ static void exit_failed(void *opaque, Vcpu *vcpu, const char *why)
                                     .text = why});
 }
 
+static bool exit_debug(void *opaque, Vcpu *vcpu, const DebugStop *stop)
+{
+    const DebugTap *tap = &((const Vm *)opaque)->debug_tap;
+
+    if (!tap->hit || !tap->hit(tap->opaque, vcpu, stop)) {
+        return false;
+    }
+    vm_request(opaque, &(VmRequest){.kind = VM_REQUEST_DEBUG});
+    return true;
+}
+
 const VcpuHooks vm_vcpu_hooks = {
     .started = vm_vcpu_started,
     .read = exit_read,
@@ -82,5 +93,6 @@ const VcpuHooks vm_vcpu_hooks = {
     .eoi = exit_eoi,
     .shutdown = exit_shutdown,
     .system_event = exit_system_event,
+    .debug = exit_debug,
     .failed = exit_failed,
 };

@@ -80,6 +80,12 @@ static void act_on_disk_error(Vm *vm, const VmRequest *request)
     vm_stop(vm, RUN_STATE_IO_ERROR, NULL);
 }
 
+static void act_on_debug(Vm *vm, const VmRequest *request)
+{
+    (void)request;
+    vm_stop(vm, RUN_STATE_DEBUG, NULL);
+}
+
 typedef void (*RequestFn)(Vm *vm, const VmRequest *request);
 
 /* In the order they are acted on when several are there at once. */
@@ -87,6 +93,7 @@ static const RequestFn request_table[VM_REQUEST_COUNT] = {
     [VM_REQUEST_RESET] = act_on_reset,   [VM_REQUEST_SHUTDOWN] = act_on_shutdown,
     [VM_REQUEST_EXIT] = act_on_exit,     [VM_REQUEST_PANIC] = act_on_panic,
     [VM_REQUEST_FAILED] = act_on_failed, [VM_REQUEST_DISK_ERROR] = act_on_disk_error,
+    [VM_REQUEST_DEBUG] = act_on_debug,
 };
 
 /* What is asked for while RAM is being saved waits for the end of it, but for the end of everything. */

@@ -422,8 +422,9 @@ START_TEST(serial_takes_both_dialects)
         {"-qmp unix:fd=7,server=on,wait=off", "socket,fd=7,server=on,wait=off,id=compat_monitor0"},
         {"-qmp unix:/s,server,nowait,iothread=io0",
          "socket,path=/s,server=on,wait=off,id=compat_monitor0"},
-        {"-gdb tcp::1234", "socket,host=,port=1234,server=on,wait=off,id=gdb"},
-        {"-s", "socket,host=,port=1234,server=on,wait=off,id=gdb"},
+        {"-gdb tcp::1234", "socket,host=localhost,port=1234,server=on,wait=off,id=gdb"},
+        {"-gdb tcp:0.0.0.0:1234", "socket,host=0.0.0.0,port=1234,server=on,wait=off,id=gdb"},
+        {"-s", "socket,host=localhost,port=1234,server=on,wait=off,id=gdb"},
         {"-gdb unix:/g,server=on", "socket,path=/g,server=on,id=gdb"},
         {"-qtest unix:/q", "socket,path=/q,id=qtest"},
     };

@@ -38,7 +38,6 @@ START_TEST(what_is_not_there_is_refused_by_name)
 {
     static const char *const cases[][2] = {
         {"-netdev tap,id=n0", "-netdev"},
-        {"-s", "-gdb"},
         {"-dtb x.dtb", "-dtb"},
         {"-machine microvm,pit=on", "pit"},
         {"-machine microvm,pic=on", "pic"},
