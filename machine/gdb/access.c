@@ -32,18 +32,17 @@ static Vcpu *current_vcpu(const GdbStub *stub)
 }
 
 /* Does fn to the registers of the current vCPU. */
-static bool move_registers(const GdbStub *stub, VcpuFn fn, uint8_t *block)
+static bool move_registers(VcpuFn fn, RegisterAccess *access)
 {
-    RegisterAccess access = {.stub = stub, .block = block};
-
-    return vcpu_call(current_vcpu(stub), fn, &access, NULL);
+    return vcpu_call(current_vcpu(access->stub), fn, access, NULL);
 }
 
 void gdb_read_registers(GdbStub *stub, GdbRequest *request)
 {
     g_autofree uint8_t *block = g_malloc0(stub->block_bytes);
+    RegisterAccess access = {.stub = stub, .block = block};
 
-    if (move_registers(stub, read_block, block)) {
+    if (move_registers(read_block, &access)) {
         gdb_append_hex(request->reply, block, stub->block_bytes);
     } else {
         g_string_assign(request->reply, GDB_ERROR_ARGUMENT);
@@ -54,11 +53,12 @@ void gdb_read_registers(GdbStub *stub, GdbRequest *request)
 void gdb_write_registers(GdbStub *stub, GdbRequest *request)
 {
     g_autofree uint8_t *block = g_malloc0(stub->block_bytes);
+    RegisterAccess access = {.stub = stub, .block = block};
     size_t given = request->len / 2;
 
-    bool ok = given <= stub->block_bytes && move_registers(stub, read_block, block) &&
+    bool ok = given <= stub->block_bytes && move_registers(read_block, &access) &&
               gdb_parse_bytes(request->arguments, block, given) &&
-              move_registers(stub, write_block, block);
+              move_registers(write_block, &access);
 
     g_string_assign(request->reply, ok ? "OK" : GDB_ERROR_ARGUMENT);
 }
@@ -66,11 +66,12 @@ void gdb_write_registers(GdbStub *stub, GdbRequest *request)
 void gdb_read_register(GdbStub *stub, GdbRequest *request)
 {
     g_autofree uint8_t *block = g_malloc0(stub->block_bytes);
+    RegisterAccess access = {.stub = stub, .block = block};
     const char *cursor = request->arguments;
     uint64_t index;
 
     if (!gdb_parse_hex_until(&cursor, '\0', &index) || index >= stub->target->num_registers ||
-        !move_registers(stub, read_block, block)) {
+        !move_registers(read_block, &access)) {
         g_string_assign(request->reply, GDB_ERROR_ARGUMENT);
         return;
     }
@@ -81,13 +82,14 @@ void gdb_read_register(GdbStub *stub, GdbRequest *request)
 static bool set_register(const GdbStub *stub, size_t index, const uint8_t *value)
 {
     g_autofree uint8_t *block = g_malloc0(stub->block_bytes);
+    RegisterAccess access = {.stub = stub, .block = block};
 
-    if (stub->target->registers[index].readonly || !move_registers(stub, read_block, block)) {
+    if (stub->target->registers[index].readonly || !move_registers(read_block, &access)) {
         return false;
     }
     memcpy(block + debug_register_offset(stub->target, index), value,
            debug_register_bytes(&stub->target->registers[index]));
-    return move_registers(stub, write_block, block);
+    return move_registers(write_block, &access);
 }
 
 void gdb_write_register(GdbStub *stub, GdbRequest *request)
@@ -167,13 +169,9 @@ static bool move_memory(Vcpu *vcpu, void *opaque, GError **error)
 }
 
 /* How many bytes were moved. */
-static uint64_t access_memory(GdbStub *stub, uint64_t address, uint8_t *data, uint64_t len,
-                              bool write)
+static uint64_t access_memory(MemoryAccess *access)
 {
-    MemoryAccess access = {
-        .stub = stub, .address = address, .data = data, .len = len, .write = write};
-
-    return vcpu_call(current_vcpu(stub), move_memory, &access, NULL) ? access.done : 0;
+    return vcpu_call(current_vcpu(access->stub), move_memory, access, NULL) ? access->done : 0;
 }
 
 /* An errand that only looks an address up. */
@@ -206,25 +204,26 @@ bool gdb_translate(const GdbStub *stub, uint64_t address, uint64_t *ret_gpa)
 void gdb_read_memory(GdbStub *stub, GdbRequest *request)
 {
     uint8_t data[GDB_PACKET_BYTES / 2];
+    MemoryAccess access = {.stub = stub, .data = data};
     const char *cursor = request->arguments;
-    uint64_t address;
     uint64_t len;
 
-    if (!gdb_parse_hex_until(&cursor, ',', &address) || !gdb_parse_hex_until(&cursor, '\0', &len)) {
+    if (!gdb_parse_hex_until(&cursor, ',', &access.address) ||
+        !gdb_parse_hex_until(&cursor, '\0', &len)) {
         g_string_assign(request->reply, GDB_ERROR_ARGUMENT);
         return;
     }
-    len = access_memory(stub, address, data, MIN(len, sizeof(data)), /* write= */ false);
+    access.len = MIN(len, sizeof(data));
+    len = access_memory(&access);
     if (len == 0) {
         g_string_assign(request->reply, GDB_ERROR_MEMORY);
     }
     gdb_append_hex(request->reply, data, len);
 }
 
-static void write_memory(GdbStub *stub, GdbRequest *request, uint64_t address, uint8_t *data,
-                         uint64_t len)
+static void write_memory(GdbRequest *request, MemoryAccess *access)
 {
-    bool ok = access_memory(stub, address, data, len, /* write= */ true) == len;
+    bool ok = access_memory(access) == access->len;
 
     g_string_assign(request->reply, ok ? "OK" : GDB_ERROR_MEMORY);
 }
@@ -232,30 +231,31 @@ static void write_memory(GdbStub *stub, GdbRequest *request, uint64_t address, u
 void gdb_write_memory(GdbStub *stub, GdbRequest *request)
 {
     uint8_t data[GDB_PACKET_BYTES / 2];
+    MemoryAccess access = {.stub = stub, .data = data, .write = true};
     const char *cursor = request->arguments;
-    uint64_t address;
-    uint64_t len;
 
-    if (!gdb_parse_hex_until(&cursor, ',', &address) || !gdb_parse_hex_until(&cursor, ':', &len) ||
-        len > sizeof(data) || !gdb_parse_bytes(cursor, data, len)) {
+    if (!gdb_parse_hex_until(&cursor, ',', &access.address) ||
+        !gdb_parse_hex_until(&cursor, ':', &access.len) || access.len > sizeof(data) ||
+        !gdb_parse_bytes(cursor, data, access.len)) {
         g_string_assign(request->reply, GDB_ERROR_ARGUMENT);
         return;
     }
-    write_memory(stub, request, address, data, len);
+    write_memory(request, &access);
 }
 
 void gdb_write_binary(GdbStub *stub, GdbRequest *request)
 {
     g_autofree uint8_t *data = NULL;
+    MemoryAccess access = {.stub = stub, .write = true};
     const char *cursor = request->arguments;
-    uint64_t address;
-    uint64_t len;
 
-    if (!gdb_parse_hex_until(&cursor, ',', &address) || !gdb_parse_hex_until(&cursor, ':', &len) ||
-        len != request->len - (size_t)(cursor - request->arguments)) {
+    if (!gdb_parse_hex_until(&cursor, ',', &access.address) ||
+        !gdb_parse_hex_until(&cursor, ':', &access.len) ||
+        access.len != request->len - (size_t)(cursor - request->arguments)) {
         g_string_assign(request->reply, GDB_ERROR_ARGUMENT);
         return;
     }
-    data = g_memdup2(cursor, len);
-    write_memory(stub, request, address, data, len);
+    data = g_memdup2(cursor, access.len);
+    access.data = data;
+    write_memory(request, &access);
 }

@@ -10,12 +10,12 @@ import sys
 import tempfile
 from pathlib import Path
 
-from tests.linux import boot, disk, identity, life, memory, options, template
+from tests.linux import boot, debug, disk, identity, life, memory, options, template
 from tests.linux.runner import Runner
 from tests.rig.probe import open_host
 from tests.rig.vmm import qemu, stencil_on
 
-SUBJECTS = (options, boot, identity, life, memory, disk, template)
+SUBJECTS = (options, boot, identity, life, memory, disk, debug, template)
 
 
 def chosen(words):
