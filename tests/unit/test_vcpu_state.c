@@ -9,6 +9,7 @@
 #include "tests/support/kvm_bench.h"
 #include "tests/unit/suite.h"
 #include "util/bytes.h"
+#include "util/error.h"
 
 #include <json-c/json.h>
 #include <linux/kvm.h>
@@ -201,8 +202,8 @@ END_TEST
 static const Value values[] = {
     {0x3b, 0x1234},
     {0x174, 0x10},
-    {0x175, 0xffffffff80001000},
-    {0x176, 0xffffffff80002000},
+    {0x175, 0x80001000}, /* 32 bits, which is all that AMD's processors have of it */
+    {0x176, 0x80002000},
     {0xc0000081, 0x0023001000000000},
     {0xc0000082, 0xffffffff81000000},
     {0xc0000084, 0x47700},
@@ -489,6 +490,58 @@ START_TEST(a_larger_xsave_area_is_taken_if_the_rest_is_unused)
 }
 END_TEST
 
+/* --- what the guest saw and is not here --- */
+
+typedef struct Compare {
+    const VcpuState *state;
+    CpuModel *model;
+} Compare;
+
+static bool compare(Vcpu *vcpu, void *opaque, GError **error)
+{
+    const Compare *c = opaque;
+    g_autoptr(GString) differences = g_string_new(NULL);
+
+    return vcpu_state_compare(c->state, vcpu, c->model, differences, error) &&
+           (differences->len == 0 || fail(error, VMM_ERROR_CONFIG, "%s", differences->str));
+}
+
+/* Every bit of one register, which no processor has; and another vendor. */
+static void invent(VcpuState *state)
+{
+    for (uint32_t i = 0; i < state->num_cpuid; i += X86_CPUID_WORDS) {
+        uint32_t *words = &state->cpuid[i];
+
+        if (words[0] == 0) {
+            memcpy(&words[4], "InveCPU nted", 12);
+        } else if (words[0] == 7 && words[1] == 0) {
+            words[4] = UINT32_MAX;
+        }
+    }
+}
+
+START_TEST(what_the_guest_saw_and_is_not_here_is_listed)
+{
+    KvmBench *a = kvm_bench_new(1, NULL, 0);
+    KvmBenchState state = {0};
+    g_autoptr(GError) error = NULL;
+
+    boot_counting(a);
+    kvm_bench_save(a, &state);
+
+    Compare c = {.state = state.vcpu[0], .model = a->model};
+
+    ck_assert(vcpus_each(a->vcpus, compare, &c, NULL));
+    invent(state.vcpu[0]);
+    ck_assert(!vcpus_each(a->vcpus, compare, &c, &error));
+    ck_assert_msg(strstr(error->message, "CPU vendor: InventedCPU?, here "), "%s", error->message);
+    ck_assert_msg(strstr(error->message, "CPU feature 'avx512pf': not here\n"), "%s",
+                  error->message);
+    kvm_bench_state_clear(&state);
+    kvm_bench_free(a);
+}
+END_TEST
+
 int main(void)
 {
     TCase *tc = tcase_create("vcpu_state");
@@ -506,5 +559,6 @@ int main(void)
     tcase_add_loop_test(tc, an_msr_that_kvm_refuses_is_named, 0, (int)G_N_ELEMENTS(refused));
     tcase_add_loop_test(tc, what_kvm_refuses_is_an_error, 0, (int)G_N_ELEMENTS(broken));
     tcase_add_test(tc, a_larger_xsave_area_is_taken_if_the_rest_is_unused);
+    tcase_add_test(tc, what_the_guest_saw_and_is_not_here_is_listed);
     return suite_run("vcpu_state", tc);
 }
