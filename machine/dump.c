@@ -4,6 +4,7 @@
 #include "devices/state_tables.h"
 #include "hypervisor/vcpu_arch.h"
 #include "hypervisor/vm_state.h"
+#include "machine/vm_record.h"
 #include "migration/template_dump.h"
 #include "migration/template_map.h"
 #include "migration/vmstate.h"
@@ -38,6 +39,7 @@ char *dump_vmstate(void)
     char *text;
 
     add_table(tables, &template_map_vmstate);
+    add_table(tables, &vm_record_vmstate);
     add_table(tables, &vm_state_vmstate);
     add_table(tables, &vcpu_state_vmstate);
     for (size_t i = 0; i < device_num_state_tables; i++) {

@@ -1,9 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "util/error.h"
 
+#include "util/lock.h"
+
 #include <stdarg.h>
 
-G_DEFINE_QUARK(vmm_error, vmm_error)
+/* glib makes its tables of errors at the first one: one thread at a time, and so that it is seen. */
+static Mutex making = {PTHREAD_MUTEX_INITIALIZER};
+
+/* G_DEFINE_QUARK keeps it in a variable that two threads with their first error race for. */
+GQuark vmm_error_quark(void)
+{
+    return g_quark_from_static_string("vmm_error");
+}
 
 /* err is an errno value whose words are appended, or 0. */
 G_GNUC_PRINTF(4, 0)
@@ -11,11 +20,13 @@ static void set_error(GError **error, VmmError code, int err, const char *fmt, v
 {
     g_autofree char *message = g_strdup_vprintf(fmt, ap);
 
+    mutex_lock(&making);
     if (err != 0) {
         g_set_error(error, VMM_ERROR, (int)code, "%s: %s", message, g_strerror(err));
     } else {
         g_set_error_literal(error, VMM_ERROR, (int)code, message);
     }
+    mutex_unlock(&making);
 }
 
 bool fail(GError **error, VmmError code, const char *fmt, ...)
