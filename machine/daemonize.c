@@ -10,8 +10,11 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
+
+#define MAX_TRIES 1000 /* to lock a pid file that others come and go with */
 
 /* The child prints its own error: stderr is still the user's until the VM is up. */
 static void wait_for_child(int fd, pid_t child)
@@ -57,17 +60,45 @@ static bool fork_away_from_parent(Daemon *daemon, GError **error)
     return true;
 }
 
+static bool is_file_at(int fd, const char *path)
+{
+    struct stat open_file, named_file;
+
+    return fstat(fd, &open_file) == 0 && stat(path, &named_file) == 0 &&
+           open_file.st_dev == named_file.st_dev && open_file.st_ino == named_file.st_ino;
+}
+
+/*
+ * An owner that ends removes its file and then lets go of it.  Whoever opened the file before that
+ * and gets the lock after it holds a file that nobody can find, and has to begin again.
+ */
+static bool lock_pid_file(Daemon *daemon, const char *path, GError **error)
+{
+    for (unsigned i = 0; i < MAX_TRIES; i++) {
+        daemon->pid_fd = fd_open(path, O_RDWR | O_CREAT, 0600, error);
+        if (daemon->pid_fd < 0) {
+            return false;
+        }
+        if (flock(daemon->pid_fd, LOCK_EX | LOCK_NB) < 0) {
+            return errno == EWOULDBLOCK
+                       ? fail(error, VMM_ERROR_HOST,
+                              "pid file '%s' belongs to a process that is alive", path)
+                       : fail_errno(error, errno, "pid file '%s': lock it", path);
+        }
+        if (is_file_at(daemon->pid_fd, path)) {
+            return true;
+        }
+        fd_close(&daemon->pid_fd);
+    }
+    return fail(error, VMM_ERROR_HOST, "pid file '%s' is removed as often as it is made", path);
+}
+
 static bool write_pid_file(Daemon *daemon, const char *path, GError **error)
 {
     g_autofree char *text = g_strdup_printf("%d\n", getpid());
 
-    daemon->pid_fd = fd_open(path, O_RDWR | O_CREAT, 0600, error);
-    if (daemon->pid_fd < 0) {
+    if (!lock_pid_file(daemon, path, error)) {
         return false;
-    }
-    if (flock(daemon->pid_fd, LOCK_EX | LOCK_NB) < 0) {
-        return fail(error, VMM_ERROR_HOST, "pid file '%s' belongs to a process that is alive",
-                    path);
     }
     daemon->pid_file = g_canonicalize_filename(path, NULL);
     return ftruncate(daemon->pid_fd, 0) == 0
@@ -108,10 +139,11 @@ bool daemon_ready(Daemon *daemon, GError **error)
 
 void daemon_end(Daemon *daemon)
 {
-    if (daemon->pid_file) {
+    /* Whoever removed the file may have made room for another's. */
+    if (daemon->pid_file && is_file_at(daemon->pid_fd, daemon->pid_file)) {
         unlink(daemon->pid_file);
-        g_clear_pointer(&daemon->pid_file, g_free);
     }
+    g_clear_pointer(&daemon->pid_file, g_free);
     fd_close(&daemon->pid_fd);
     fd_close(&daemon->ready_fd);
 }

@@ -9,6 +9,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#define RIVALS 3
+#define TURNS  300
+
 /* The process that a user starts, and the two pipes by which the test steers its daemon. */
 typedef struct Launch {
     pid_t parent;
@@ -153,6 +156,65 @@ START_TEST(the_pid_file_of_a_living_process_is_left_alone)
 }
 END_TEST
 
+START_TEST(the_pid_file_of_another_is_not_removed)
+{
+    g_autofree char *folder = g_dir_make_tmp("stencil-pid-XXXXXX", NULL);
+    g_autofree char *path = g_build_filename(folder, "vm.pid", NULL);
+    Daemon first, second;
+
+    ck_assert(daemon_begin(&first, false, path, NULL));
+    ck_assert_int_eq(unlink(path), 0); /* somebody tidies up */
+    ck_assert(daemon_begin(&second, false, path, NULL));
+    daemon_end(&first);
+    ck_assert_int_eq(access(path, F_OK), 0);
+    daemon_end(&second);
+    ck_assert_int_ne(access(path, F_OK), 0);
+    rmdir(folder);
+}
+END_TEST
+
+/* True if whenever this process had the pid file, it was there and named it. */
+static bool come_and_go(const char *path)
+{
+    g_autofree char *expected = g_strdup_printf("%d\n", getpid());
+    bool ok = true;
+
+    for (unsigned had = 0; ok && had < TURNS;) {
+        g_autofree char *text = NULL;
+        Daemon daemon;
+
+        if (daemon_begin(&daemon, false, path, NULL)) {
+            ok = g_file_get_contents(path, &text, NULL, NULL) && g_str_equal(text, expected);
+            had++;
+        }
+        daemon_end(&daemon);
+    }
+    return ok;
+}
+
+START_TEST(processes_that_come_and_go_each_have_the_pid_file_in_turn)
+{
+    g_autofree char *folder = g_dir_make_tmp("stencil-pid-XXXXXX", NULL);
+    g_autofree char *path = g_build_filename(folder, "vm.pid", NULL);
+    pid_t children[RIVALS];
+
+    for (unsigned i = 0; i < RIVALS; i++) {
+        children[i] = fork();
+        ck_assert_int_ge(children[i], 0);
+        if (children[i] == 0) {
+            _exit(come_and_go(path) ? EXIT_SUCCESS : EXIT_FAILURE);
+        }
+    }
+    for (unsigned i = 0; i < RIVALS; i++) {
+        int status = 0;
+
+        ck_assert_int_eq(waitpid(children[i], &status, 0), children[i]);
+        ck_assert_msg(WIFEXITED(status) && WEXITSTATUS(status) == 0, "rival %u", i);
+    }
+    ck_assert_int_eq(rmdir(folder), 0);
+}
+END_TEST
+
 START_TEST(a_pid_file_in_no_folder_is_refused_by_name)
 {
     g_autoptr(GError) error = NULL;
@@ -173,6 +235,8 @@ int main(void)
     tcase_add_test(tc, a_daemon_that_ends_without_being_ready_is_a_failure);
     tcase_add_test(tc, the_pid_file_names_the_process_and_goes_with_it);
     tcase_add_test(tc, the_pid_file_of_a_living_process_is_left_alone);
+    tcase_add_test(tc, the_pid_file_of_another_is_not_removed);
+    tcase_add_test(tc, processes_that_come_and_go_each_have_the_pid_file_in_turn);
     tcase_add_test(tc, a_pid_file_in_no_folder_is_refused_by_name);
     return suite_run("daemonize", tc);
 }
