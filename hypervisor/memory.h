@@ -107,6 +107,8 @@ typedef struct RamBackend {
     bool shared;
     bool rom;
     bool exclude_from_core;
+    RamPolicy policy;
+    uint64_t host_nodes;
     GArray *overlays; /* of RamOverlay */
 } RamBackend;
 

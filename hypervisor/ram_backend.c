@@ -183,7 +183,8 @@ static bool map_backend(RamBackend *backend, const RamBackendConfig *config, GEr
     uint64_t len = align_up(backend->size, backend->page_size);
     uint8_t *at = reserve_aligned(len, MAX(backend->page_size, HUGE_PAGE_BYTES));
     int prot = PROT_READ | (config->readonly && config->shared ? 0 : PROT_WRITE);
-    int flags = MAP_FIXED | MAP_NORESERVE;
+    /* Huge pages are reserved: a guest that finds none left when it touches its RAM is lost. */
+    int flags = MAP_FIXED | (backend->page_size > PAGE_BYTES ? 0 : MAP_NORESERVE);
 
     if (!at) {
         return fail_errno(error, errno, "reserve %" PRIu64 " bytes of address space", len);
@@ -203,7 +204,19 @@ static bool map_backend(RamBackend *backend, const RamBackendConfig *config, GEr
     return true;
 }
 
-static bool bind_to_nodes(const RamBackend *backend, const RamBackendConfig *config, GError **error)
+static bool check_policy(const RamBackendConfig *config, GError **error)
+{
+    bool wants_nodes = config->policy != RAM_POLICY_DEFAULT;
+
+    if (wants_nodes == (config->host_nodes != 0)) {
+        return true;
+    }
+    return fail(error, VMM_ERROR_CONFIG, "%s",
+                wants_nodes ? "policy needs host-nodes"
+                            : "host-nodes needs a policy other than 'default'");
+}
+
+bool ram_backend_bind(const RamBackend *backend, GError **error)
 {
     static const int modes[] = {
         [RAM_POLICY_DEFAULT] = MPOL_DEFAULT,
@@ -211,18 +224,12 @@ static bool bind_to_nodes(const RamBackend *backend, const RamBackendConfig *con
         [RAM_POLICY_BIND] = MPOL_BIND,
         [RAM_POLICY_INTERLEAVE] = MPOL_INTERLEAVE,
     };
-    unsigned long nodes = config->host_nodes;
+    unsigned long nodes = backend->host_nodes;
 
-    if (config->policy == RAM_POLICY_DEFAULT) {
-        if (nodes != 0) {
-            return fail(error, VMM_ERROR_CONFIG, "host-nodes needs a policy other than 'default'");
-        }
+    if (backend->policy == RAM_POLICY_DEFAULT) {
         return true;
     }
-    if (nodes == 0) {
-        return fail(error, VMM_ERROR_CONFIG, "policy needs host-nodes");
-    }
-    if (syscall(SYS_mbind, backend->hva, backend->size, modes[config->policy], &nodes,
+    if (syscall(SYS_mbind, backend->hva, backend->size, modes[backend->policy], &nodes,
                 sizeof(nodes) * 8 + 1, MPOL_MF_STRICT | MPOL_MF_MOVE) < 0) {
         return fail_errno(error, errno, "bind to host nodes 0x%lx", nodes);
     }
@@ -274,6 +281,9 @@ static bool prealloc(const RamBackend *backend, const RamBackendConfig *config, 
 
 static bool ram_backend_build(RamBackend *backend, const RamBackendConfig *config, GError **error)
 {
+    if (!check_policy(config, error)) {
+        return false;
+    }
     if (config->kind == RAM_FILE && !open_file(backend, config, error)) {
         return false;
     }
@@ -282,7 +292,7 @@ static bool ram_backend_build(RamBackend *backend, const RamBackendConfig *confi
         return false;
     }
     return map_backend(backend, config, error) && ram_image_map(backend, config, error) &&
-           bind_to_nodes(backend, config, error) && ram_image_copy(backend, config, error) &&
+           ram_backend_bind(backend, error) && ram_image_copy(backend, config, error) &&
            (!config->prealloc || prealloc(backend, config, error));
 }
 
@@ -300,6 +310,8 @@ RamBackend *ram_backend_new(const RamBackendConfig *config, GError **error)
         g_array_new(/* zero_terminated= */ FALSE, /* clear= */ FALSE, sizeof(RamOverlay));
     g_array_set_clear_func(backend->overlays, overlay_clear);
     backend->exclude_from_core = config->exclude_from_core;
+    backend->policy = config->policy;
+    backend->host_nodes = config->host_nodes;
     if (config->size == 0 || !is_aligned(config->size, PAGE_BYTES)) {
         return fail_null(error, VMM_ERROR_CONFIG,
                          "memory %s: size %" PRIu64 " is not a whole number of 4 KiB pages",

@@ -173,7 +173,7 @@ bool ram_backend_discard(const RamBackend *backend, uint64_t offset, uint64_t le
         return true;
     }
     if (backend->fd < 0 && len >= REMAP_MIN_BYTES) {
-        return remap_anonymous(backend, offset, len, error);
+        return remap_anonymous(backend, offset, len, error) && ram_backend_bind(backend, error);
     }
     memset(backend->hva + offset, 0, len);
     return true;
@@ -195,5 +195,5 @@ bool ram_backend_clear(RamBackend *backend, GError **error)
     }
     g_array_set_size(backend->overlays, 0);
     ram_backend_advise(backend);
-    return true;
+    return ram_backend_bind(backend, error);
 }

@@ -13,4 +13,7 @@ bool ram_image_copy(RamBackend *backend, const RamBackendConfig *config, GError 
 /* Tells the host what kind of pages the memory wants; also after it was mapped anew. */
 void ram_backend_advise(const RamBackend *backend);
 
+/* Puts its pages on the nodes of the host that were asked for; also after it was mapped anew. */
+bool ram_backend_bind(const RamBackend *backend, GError **error);
+
 #endif
