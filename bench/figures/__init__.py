@@ -4,6 +4,6 @@
 A benchmark is a module with NAME, SUMMARY and measure(context), which gives a Result.
 """
 from bench.figures import (block, boot_init, first_instruction, floor, greeting, link, restore,
-                           save)
+                           sandbox, save)
 
-ALL = (floor, link, save, first_instruction, restore, greeting, boot_init, block)
+ALL = (floor, link, save, first_instruction, restore, sandbox, greeting, boot_init, block)
