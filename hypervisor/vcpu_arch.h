@@ -44,16 +44,9 @@ bool vcpu_arch_save(Vcpu *vcpu, VcpuState *state, GError **error);
 /*
  * vCPU thread, all vCPUs parked, after vm_state_load (vm_state.h), which tells how far the guest's
  * time has gone on; and with guest RAM in place.  The vCPU is fresh (vcpu_arch_init) or ran before
- * (going back to a template).  A processor that was saved elsewhere keeps its features, so long as
- * vcpu_state_compare found nothing.
+ * (going back to a template).  A processor that was saved elsewhere keeps its features; the error lists
+ * those that cannot be had here.
  */
 bool vcpu_arch_load(Vcpu *vcpu, CpuModel *model, const VcpuState *state, GError **error);
-
-/*
- * vCPU thread, after vcpu_arch_init and before a load: appends a line for everything that the
- * saved guest saw and that cannot be had here.
- */
-bool vcpu_state_compare(const VcpuState *state, Vcpu *vcpu, CpuModel *model, GString *differences,
-                        GError **error);
 
 #endif

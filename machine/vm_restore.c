@@ -207,28 +207,10 @@ typedef struct VcpuLoad {
     VcpuState **states;
 } VcpuLoad;
 
-/* On vCPU 0's thread: what the host's processor can do is known when a vCPU has been set up. */
-static bool compare_processors(Vcpu *vcpu, CpuModel *model, const VcpuState *state, GError **error)
-{
-    g_autoptr(GString) differences = g_string_new(NULL);
-
-    if (!vcpu_state_compare(state, vcpu, model, differences, error)) {
-        return false;
-    }
-    return differences->len == 0 ||
-           fail(error, VMM_ERROR_CONFIG,
-                "this host's processor is not what the template's guest has seen:\n%s",
-                g_strchomp(differences->str));
-}
-
 static bool load_vcpu(Vcpu *vcpu, void *opaque, GError **error)
 {
     const VcpuLoad *load = opaque;
 
-    if (vcpu->index == 0 &&
-        !compare_processors(vcpu, load->vm->cpu_model, load->states[0], error)) {
-        return false;
-    }
     if (!vcpu_arch_load(vcpu, load->vm->cpu_model, load->states[vcpu->index], error)) {
         g_prefix_error(error, "vCPU %u: ", vcpu->index);
         return false;

@@ -53,14 +53,3 @@ bool vcpu_arch_load(Vcpu *vcpu, CpuModel *model, const VcpuState *state, GError 
     (void)state;
     return vcpu->fd < 0 || fail(error, VMM_ERROR_STATE, "it was saved without a processor");
 }
-
-bool vcpu_state_compare(const VcpuState *state, Vcpu *vcpu, CpuModel *model, GString *differences,
-                        GError **error)
-{
-    (void)state;
-    (void)vcpu;
-    (void)model;
-    (void)differences;
-    (void)error;
-    return true;
-}

@@ -3,9 +3,9 @@
  * A saved vCPU's CPUID, beside that of the model that this VM was started with.
  *
  * The model comes from this host and the command line.  On the host of the save it is the same
- * table, and a load has nothing to do.  On another host it may lack what the guest has seen, which
- * vcpu_state_compare tells before anything is loaded; or have more, and then the vCPU gets the
- * saved table in place of the model's, because the guest looked only once.
+ * table, and a load has nothing to do.  On another host it may lack what the guest has seen, and
+ * the load fails and says what; or have more, and then the vCPU gets the saved table in place of
+ * the model's, because the guest looked only once.
  */
 #include "hypervisor/kvm.h"
 #include "hypervisor/x86/cpu_model.h"
@@ -117,7 +117,7 @@ bool vcpu_state_has_feature(const VcpuState *state, const char *name)
     return bit && saved_register(state, bit->function, bit->index, bit->reg) >> bit->bit & 1;
 }
 
-/* --- load --- */
+/* --- tables --- */
 
 static bool same_entry(const uint32_t *words, const struct kvm_cpuid_entry2 *entry)
 {
@@ -177,26 +177,6 @@ static bool set_saved_table(const Vcpu *vcpu, const VcpuState *state, GError **e
     return vcpu_ioctl(vcpu, KVM_SET_CPUID2, table, "KVM_SET_CPUID2", error);
 }
 
-/*
- * KVM takes no other table once a vCPU has run; going back to a template does not ask for one,
- * because the vCPU has had that template's since it was loaded from it.
- */
-bool vcpu_load_cpuid(const Vcpu *vcpu, CpuModel *model, const VcpuState *state, GError **error)
-{
-    g_autofree struct kvm_cpuid2 *own = cpu_model_table(model, vcpu->index);
-
-    if (same_table(state, own)) {
-        return true;
-    }
-
-    g_autofree struct kvm_cpuid2 *now = new_table();
-
-    if (!vcpu_ioctl(vcpu, KVM_GET_CPUID2, now, "KVM_GET_CPUID2", error)) {
-        return false;
-    }
-    return same_table(state, now) || set_saved_table(vcpu, state, error);
-}
-
 /* --- compare --- */
 
 static const char *feature_name(const CpuidWord *word, unsigned bit)
@@ -221,11 +201,12 @@ static void compare_word(const VcpuState *state, const struct kvm_cpuid2 *now,
         saved & ~here & word->bits & ~runtime_mask(word->function, word->index, word->reg);
 
     for (unsigned bit = 0; bit < 32; bit++) {
-        const char *name = feature_name(word, bit);
+        const char *name;
 
         if (!(missing >> bit & 1)) {
             continue;
         }
+        name = feature_name(word, bit);
         if (name) {
             g_string_append_printf(differences, "CPU feature '%s': not here\n", name);
         } else {
@@ -287,30 +268,43 @@ static void compare_sizes(const VcpuState *state, const struct kvm_cpuid2 *now,
     }
 }
 
-bool vcpu_state_compare(const VcpuState *state, Vcpu *vcpu, CpuModel *model, GString *differences,
+/* One line for everything that the saved guest saw and that a vCPU here does not show. */
+static bool check_table(const VcpuState *state, const Vcpu *vcpu, const struct kvm_cpuid2 *now,
                         GError **error)
 {
-    g_autofree struct kvm_cpuid2 *own = NULL;
-    g_autofree struct kvm_cpuid2 *now = NULL;
+    g_autoptr(GString) differences = g_string_new(NULL);
 
-    if (!hypervisor_is_kvm(vcpu->hypervisor) || !state->present) {
-        return true;
-    }
-    vcpu_compare_tsc(state, vcpu->hypervisor, differences);
-    own = cpu_model_table(model, vcpu->index);
-    if (same_table(state, own)) {
-        compare_sizes(state, own, vcpu->hypervisor, differences);
-        return true;
-    }
-    /* Some hosts let a guest see more than they say they support: what counts is what it sees. */
-    now = new_table();
-    if (!vcpu_ioctl(vcpu, KVM_GET_CPUID2, now, "KVM_GET_CPUID2", error)) {
-        return false;
-    }
     compare_vendor(state, now, differences);
     for (size_t i = 0; i < G_N_ELEMENTS(feature_words); i++) {
         compare_word(state, now, &feature_words[i], differences);
     }
     compare_sizes(state, now, vcpu->hypervisor, differences);
-    return true;
+    return differences->len == 0 ||
+           fail(error, VMM_ERROR_CONFIG,
+                "this host's processor is not what the template's guest has seen:\n%s",
+                g_strchomp(differences->str));
+}
+
+/* --- load --- */
+
+/*
+ * What counts is what a vCPU here reads back: some hosts let a guest see more than they say they
+ * support.  KVM takes no other table once a vCPU has run; going back to a template does not ask
+ * for one, because the vCPU has had that template's since it was loaded from it.
+ */
+bool vcpu_load_cpuid(const Vcpu *vcpu, CpuModel *model, const VcpuState *state, GError **error)
+{
+    g_autofree struct kvm_cpuid2 *own = cpu_model_table(model, vcpu->index);
+
+    if (same_table(state, own)) {
+        return true;
+    }
+
+    g_autofree struct kvm_cpuid2 *now = new_table();
+
+    if (!vcpu_ioctl(vcpu, KVM_GET_CPUID2, now, "KVM_GET_CPUID2", error)) {
+        return false;
+    }
+    return same_table(state, now) ||
+           (check_table(state, vcpu, now, error) && set_saved_table(vcpu, state, error));
 }

@@ -71,19 +71,6 @@ static bool khz_matches(uint32_t khz, uint32_t host)
     return difference * PPM <= (uint64_t)host * TOLERANCE_PPM;
 }
 
-void vcpu_compare_tsc(const VcpuState *state, Hypervisor *hypervisor, GString *differences)
-{
-    uint32_t host = host_khz(hypervisor);
-    int scales = kvm_ioctl_value(kvm_of(hypervisor)->fd, KVM_CHECK_EXTENSION, KVM_CAP_TSC_CONTROL);
-
-    if (!khz_matches(state->tsc.khz, host) && scales <= 0) {
-        g_string_append_printf(differences,
-                               "TSC: %" PRIu32 " kHz, here %" PRIu32
-                               " kHz, and this host cannot scale it\n",
-                               state->tsc.khz, host);
-    }
-}
-
 static bool scale_tsc(const Vcpu *vcpu, uint32_t khz, GError **error)
 {
     int result = kvm_ioctl_value(vcpu->fd, KVM_SET_TSC_KHZ, khz);

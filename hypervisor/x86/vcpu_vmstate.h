@@ -108,9 +108,6 @@ bool vcpu_load_cpuid(const Vcpu *vcpu, CpuModel *model, const VcpuState *state, 
 bool vcpu_save_tsc(const Vcpu *vcpu, X86Tsc *tsc, GError **error);
 bool vcpu_load_tsc(const Vcpu *vcpu, const X86Tsc *tsc, int64_t *ret_moved, GError **error);
 
-/* Of vcpu_state_compare: the part that knows about time. */
-void vcpu_compare_tsc(const VcpuState *state, Hypervisor *hypervisor, GString *differences);
-
 /* The size of the buffer of KVM_GET_XSAVE2 and KVM_SET_XSAVE on this host. */
 uint32_t vcpu_xsave_bytes(Hypervisor *hypervisor);
 
