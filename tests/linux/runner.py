@@ -19,7 +19,7 @@ import traceback
 from dataclasses import dataclass, field
 
 from tests.rig.guest import Drive, Guest
-from tests.rig.job import HostGone, patience
+from tests.rig.job import HostGone
 
 CASE_LIMIT = 180
 TAIL_LINES = 25
@@ -88,6 +88,8 @@ class Runner:
         self.make_vmm = make_vmm
         self.lab = None
         self.counts = {"ok": 0, "not ok": 0, "skip": 0}
+        self.watch = None
+        self.limit = 0
 
     def run(self, cases) -> bool:
         signal.signal(signal.SIGALRM, self.out_of_time)
@@ -126,7 +128,8 @@ class Runner:
         self.lab.guests = []
         detail = ""
         started = time.monotonic()
-        signal.alarm(int(case.limit * patience()))
+        self.watch, self.limit = self.lab.host.stopwatch(), case.limit
+        signal.setitimer(signal.ITIMER_REAL, case.limit)
         try:
             case.body(self.lab, **case.arguments)
             outcome = "ok"
@@ -142,7 +145,7 @@ class Runner:
             outcome = "stalled" if stalled else "not ok"
             detail = traceback.format_exc() + self.consoles()
         finally:
-            signal.alarm(0)
+            signal.setitimer(signal.ITIMER_REAL, 0)
         return outcome, time.monotonic() - started, detail
 
     def need_host(self) -> None:
@@ -168,9 +171,11 @@ class Runner:
                 text += f"-- {what} of {guest.job.what}\n" + "\n".join(tail) + "\n"
         return text
 
-    @staticmethod
-    def out_of_time(*_):
-        raise TimeoutError("the case took longer than its limit")
+    def out_of_time(self, *_):
+        left = self.limit - self.watch.seconds()
+        if left <= 0:
+            raise TimeoutError(f"the case took longer than its limit of {self.limit} s")
+        signal.setitimer(signal.ITIMER_REAL, left)
 
     def report(self, outcome: str, sentence: str, seconds: float, detail: str) -> None:
         self.counts[outcome] += 1

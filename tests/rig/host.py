@@ -30,7 +30,8 @@ import time
 from pathlib import Path
 
 from tests.rig import artifacts, channel as wire
-from tests.rig.job import HostGone, Job, Result, patience
+from tests.rig.job import HostGone, Job, Result
+from tests.rig.stopwatch import Stopwatch, patience
 from tests.rig.tsc import tsc_khz
 
 ENDED_BY_LIMIT = 124
@@ -73,9 +74,9 @@ class Host:
         try:
             self.connect()
             threading.Thread(target=self.listen, daemon=True).start()
-            if not self.greeted.wait(START_LIMIT * patience()) or self.failure:
-                why = self.failure or f"no greeting in {START_LIMIT} s"
-                raise HostGone(f"the host did not come up: {why}; see {self.logs}")
+            self.wait_for_greeting()
+            if self.failure:
+                raise HostGone(f"the host did not come up: {self.failure}; see {self.logs}")
         except BaseException:
             self.close()
             raise
@@ -84,6 +85,17 @@ class Host:
 
     def __exit__(self, *_):
         self.close()
+
+    def wait_for_greeting(self) -> None:
+        watch = self.stopwatch()
+        while not self.greeted.wait(max(START_LIMIT - watch.seconds(), 0)):
+            if watch.seconds() >= START_LIMIT:
+                self.failure = f"no greeting in {START_LIMIT} s"
+                return
+
+    def stopwatch(self) -> Stopwatch:
+        """Measures what the host has had time for."""
+        return Stopwatch()
 
     def connect(self) -> None:
         raise NotImplementedError
@@ -229,6 +241,9 @@ class EmulatedHost(Host):
         self.qemu.wait()
         with contextlib.suppress(OSError):
             listener.shutdown(socket.SHUT_RDWR)
+
+    def stopwatch(self) -> Stopwatch:
+        return Stopwatch(self.qemu.pid)
 
     def command(self, kit: Path, here: Path) -> list:
         def disk(number: int, file: Path, options: str) -> list:

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """One command or file transfer on a host, as the test sees it while it runs."""
 import json
-import os
 import re
 import signal
 import threading
@@ -9,11 +8,6 @@ import time
 from dataclasses import dataclass
 
 from tests.rig import channel as wire
-
-
-def patience() -> float:
-    """How many times longer things may take, because this machine has other work too."""
-    return max(1.0, 1.5 * os.getloadavg()[0] / (os.cpu_count() or 1))
 
 
 class HostGone(Exception):
@@ -117,11 +111,13 @@ class Job:
             yield part
 
     def wait_for(self, done, timeout: float, what: str) -> None:
-        timeout *= patience()
-        deadline = time.monotonic() + timeout
+        watch = self.host.stopwatch()
         while not done():
             if self.lost:
                 raise HostGone(f"the host is gone ({self.lost}) during: {self.what}")
-            left = deadline - time.monotonic()
-            if left <= 0 or not self.changed.wait(left) and not done():
-                raise TimeoutError(f"{self.what}: no {what} in {timeout:g} s")
+            left = timeout - watch.seconds()
+            if left <= 0:
+                passed = time.monotonic() - watch.start
+                raise TimeoutError(f"{self.what}: no {what} in {timeout:g} s ({passed:.1f} s by "
+                                   "the clock)")
+            self.changed.wait(left)
