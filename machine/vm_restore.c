@@ -211,11 +211,7 @@ static bool load_vcpu(Vcpu *vcpu, void *opaque, GError **error)
 {
     const VcpuLoad *load = opaque;
 
-    if (!vcpu_arch_load(vcpu, load->vm->cpu_model, load->states[vcpu->index], error)) {
-        g_prefix_error(error, "vCPU %u: ", vcpu->index);
-        return false;
-    }
-    return true;
+    return vcpu_arch_load(vcpu, load->vm->cpu_model, load->states[vcpu->index], error);
 }
 
 static bool read_vcpu_states(const TemplateReader *reader, VcpuState **states, unsigned count,

@@ -127,11 +127,7 @@ static bool save_vcpu(Vcpu *vcpu, void *opaque, GError **error)
 {
     VcpuState **states = opaque;
 
-    if (!vcpu_arch_save(vcpu, states[vcpu->index], error)) {
-        g_prefix_error(error, "vCPU %u: ", vcpu->index);
-        return false;
-    }
-    return true;
+    return vcpu_arch_save(vcpu, states[vcpu->index], error);
 }
 
 static bool add_vcpu_states(TemplateSave *save, VcpuState **states, unsigned count, GError **error)
