@@ -4,6 +4,7 @@
 #include "util/bytes.h"
 #include "util/error.h"
 #include "util/lock.h"
+#include "util/trace.h"
 
 #include <inttypes.h>
 #include <stdatomic.h>
@@ -142,6 +143,15 @@ void bus_unmap(Bus *bus, uint64_t base)
     mutex_unlock(&bus->lock);
 }
 
+void bus_for_each(Bus *bus, void (*fn)(void *opaque, const BusWindow *window), void *opaque)
+{
+    const WindowTable *table = atomic_load_explicit(&bus->table, memory_order_acquire);
+
+    for (size_t i = 0; i < table->count; i++) {
+        fn(opaque, &table->windows[i]);
+    }
+}
+
 static const BusWindow *bus_find(const WindowTable *table, uint64_t address, unsigned size)
 {
     size_t at = windows_below(table, address);
@@ -161,6 +171,7 @@ bool bus_read(Bus *bus, uint64_t address, unsigned size, uint64_t *ret_value)
     const BusWindow *window = bus_find(table, address, size);
 
     if (!window) {
+        trace(bus_unclaimed, "read %s 0x%" PRIx64 " size %u", bus->name, address, size);
         *ret_value = UINT64_MAX;
         return false;
     }
@@ -174,6 +185,7 @@ bool bus_write(Bus *bus, uint64_t address, unsigned size, uint64_t value)
     const BusWindow *window = bus_find(table, address, size);
 
     if (!window) {
+        trace(bus_unclaimed, "write %s 0x%" PRIx64 " size %u", bus->name, address, size);
         return false;
     }
     window->ops->write(window->opaque, address - window->base, size, value);

@@ -43,6 +43,9 @@ bool bus_map(Bus *bus, const BusWindow *window, GError **error) G_GNUC_WARN_UNUS
 /* Removes the window that starts at base, if there is one. */
 void bus_unmap(Bus *bus, uint64_t base);
 
+/* Every window there is now, by address. */
+void bus_for_each(Bus *bus, void (*fn)(void *opaque, const BusWindow *window), void *opaque);
+
 /*
  * True if a window holds the whole access.  A read nobody answers gives all ones, as real buses
  * do; a write nobody takes is dropped.

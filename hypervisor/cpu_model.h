@@ -37,6 +37,10 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(CpuModel, cpu_model_free)
 /* The hardware id (x86: APIC id) that the topology gives to a vCPU. */
 uint32_t cpu_model_hardware_id(const CpuModel *model, unsigned index);
 
+/* Calls fn for every feature that -cpu knows: does the guest see it? */
+typedef void (*CpuFeatureFn)(void *opaque, const char *name, bool on);
+bool cpu_model_list_features(CpuModel *model, CpuFeatureFn fn, void *opaque, GError **error);
+
 /* The names that -cpu knows, NULL-terminated. */
 const char *const *cpu_model_names(void);
 const char *const *cpu_model_feature_names(void);

@@ -55,6 +55,9 @@ typedef struct VcpuHooks {
 /* KVM_EXIT_ numbers above this are counted together. */
 #define VCPU_EXIT_REASONS 40
 
+/* What KVM calls such a reason, "mmio"; NULL if it is of no interest. */
+const char *vcpu_exit_name(unsigned reason);
+
 struct Vcpu {
     /* fixed after creation */
     unsigned index;

@@ -22,6 +22,12 @@ bool vcpu_arch_enter(Vcpu *vcpu, const VcpuEntry *entry, GError **error);
 /* vCPU thread: everything back to power-on, then as vcpu_arch_enter. */
 bool vcpu_arch_reset(Vcpu *vcpu, CpuModel *model, const VcpuEntry *entry, GError **error);
 
+/*
+ * vCPU thread, parked: a non-maskable interrupt, if the guest has set the vCPU up to listen to the
+ * machine's NMI wire.
+ */
+bool vcpu_arch_nmi(Vcpu *vcpu, GError **error);
+
 /* vCPU thread: the registers in one line for a message; never NULL. */
 char *vcpu_arch_describe(Vcpu *vcpu);
 

@@ -10,6 +10,7 @@
 #include "machine/sandbox.h"
 #include "machine/vm_migration.h"
 #include "util/error.h"
+#include "util/trace.h"
 
 #include <json-c/json_object.h>
 
@@ -120,6 +121,12 @@ Vm *vm_new(const VmConfig *config, Loop *loop, const VmEventSink *events,
     }
     vm = g_new0(Vm, 1);
     vm->config = config;
+    vm->actions = (VmActions){
+        .shutdown = config->on_shutdown,
+        .reboot = config->on_reboot,
+        .panic = config->on_panic,
+        .watchdog = config->on_watchdog,
+    };
     vm->machine_ops = ops;
     vm->loop = loop;
     vm->events = events;
@@ -194,6 +201,7 @@ Device *vm_find_device(const Vm *vm, const char *id)
 static void set_state(Vm *vm, RunState state)
 {
     g_assert(run_state_may_follow(vm->state, state));
+    trace(vm_state, "%s", run_state_name(state));
     vm->state = state;
 }
 
@@ -421,7 +429,7 @@ void vm_quit(Vm *vm, bool from_guest, const char *reason, int exit_status)
 
 void vm_shutdown(Vm *vm, bool from_guest, const char *reason)
 {
-    if (vm->config->on_shutdown == SHUTDOWN_ACTION_POWEROFF) {
+    if (vm->actions.shutdown == SHUTDOWN_ACTION_POWEROFF) {
         vm_quit(vm, from_guest, reason, /* exit_status= */ 0);
         return;
     }

@@ -16,7 +16,7 @@ static void act_on_reset(Vm *vm, const VmRequest *request)
     if (request->text) {
         log_line(LOG_LEVEL_WARNING, "%s", request->text);
     }
-    if (request->from_guest && vm->config->on_reboot == REBOOT_ACTION_SHUTDOWN) {
+    if (request->from_guest && vm->actions.reboot == REBOOT_ACTION_SHUTDOWN) {
         vm_shutdown(vm, request->from_guest, request->reason);
     } else if (!vm_reset(vm, request->from_guest, request->reason, &error)) {
         log_line(LOG_LEVEL_ERROR, "reset: %s", error->message);
@@ -45,7 +45,7 @@ static void raise_panicked(Vm *vm, const char *action)
 static void act_on_panic(Vm *vm, const VmRequest *request)
 {
     log_line(LOG_LEVEL_ERROR, "%s", request->text);
-    switch (vm->config->on_panic) {
+    switch (vm->actions.panic) {
     case PANIC_ACTION_PAUSE:
         raise_panicked(vm, "pause");
         vm_stop(vm, RUN_STATE_GUEST_PANICKED, NULL);

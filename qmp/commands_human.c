@@ -1,9 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/*
- * The few commands for people that scripts and libvirt send through human-monitor-command.  Each
- * is a QMP command or two whose answer is put into words.
- */
+/* The few commands for people that scripts and libvirt send through human-monitor-command. */
 #include "qmp/generated.h"
+#include "qmp/human.h"
 
 #include <string.h>
 
@@ -12,77 +10,42 @@ typedef bool (*QmpPlainCommand)(QmpCall *call, QmpReply *reply, GError **error);
 typedef struct HumanCommand {
     const char *words;
     const char *shorthand; /* optional */
-    QmpPlainCommand run;
-    /* Optional: what is shown of the reply. */
-    void (*show)(GString *out, const QmpCall *call, json_object *reply);
+
+    QmpPlainCommand command;
+    HumanShow show; /* optional */
+
+    /* Instead of command. */
+    HumanRun run;
 } HumanCommand;
 
-static const char *text_of(json_object *object, const char *name)
+static bool query_blockstats(QmpCall *call, QmpReply *reply, GError **error)
 {
-    json_object *value = NULL;
+    const QmpQueryBlockstatsArgs args = {0};
 
-    return json_object_object_get_ex(object, name, &value) ? json_object_get_string(value) : "";
-}
-
-static bool is_set(json_object *object, const char *name)
-{
-    json_object *value = NULL;
-
-    return json_object_object_get_ex(object, name, &value) && json_object_get_boolean(value);
-}
-
-static void show_status(GString *out, const QmpCall *call, json_object *reply)
-{
-    const char *status = text_of(reply, "status");
-
-    (void)call;
-    if (is_set(reply, "running")) {
-        g_string_append(out, "VM status: running\r\n");
-    } else if (strcmp(status, "paused") == 0) {
-        g_string_append(out, "VM status: paused\r\n");
-    } else {
-        g_string_append_printf(out, "VM status: paused (%s)\r\n", status);
-    }
-}
-
-static void show_name(GString *out, const QmpCall *call, json_object *reply)
-{
-    (void)call;
-    if (json_object_object_get_ex(reply, "name", NULL)) {
-        g_string_append_printf(out, "%s\r\n", text_of(reply, "name"));
-    }
-}
-
-static void show_uuid(GString *out, const QmpCall *call, json_object *reply)
-{
-    (void)call;
-    g_string_append_printf(out, "%s\r\n", text_of(reply, "UUID"));
-}
-
-static void show_kvm(GString *out, const QmpCall *call, json_object *reply)
-{
-    (void)call;
-    g_string_append_printf(out, "kvm support: %s\r\n",
-                           is_set(reply, "enabled") ? "enabled" : "disabled");
-}
-
-static void show_version(GString *out, const QmpCall *call, json_object *reply)
-{
-    (void)call;
-    g_string_append_printf(out, "%s\r\n", text_of(reply, "package"));
+    return qmp_cmd_query_blockstats(call, &args, reply, error);
 }
 
 static const HumanCommand commands[] = {
-    {"info status", NULL, qmp_cmd_query_status, show_status},
-    {"info name", NULL, qmp_cmd_query_name, show_name},
-    {"info uuid", NULL, qmp_cmd_query_uuid, show_uuid},
-    {"info kvm", NULL, qmp_cmd_query_kvm, show_kvm},
-    {"info version", NULL, qmp_cmd_query_version, show_version},
-    {"stop", "s", qmp_cmd_stop, NULL},
-    {"cont", "c", qmp_cmd_cont, NULL},
-    {"system_reset", NULL, qmp_cmd_system_reset, NULL},
-    {"system_powerdown", NULL, qmp_cmd_system_powerdown, NULL},
-    {"quit", "q", qmp_cmd_quit, NULL},
+    {"info status", NULL, qmp_cmd_query_status, human_show_status, NULL},
+    {"info name", NULL, qmp_cmd_query_name, human_show_name, NULL},
+    {"info uuid", NULL, qmp_cmd_query_uuid, human_show_uuid, NULL},
+    {"info kvm", NULL, qmp_cmd_query_kvm, human_show_kvm, NULL},
+    {"info version", NULL, qmp_cmd_query_version, human_show_version, NULL},
+    {"info cpus", NULL, qmp_cmd_query_cpus_fast, human_show_cpus, NULL},
+    {"info block", NULL, qmp_cmd_query_block, human_show_block, NULL},
+    {"info blockstats", NULL, query_blockstats, human_show_blockstats, NULL},
+    {"info chardev", NULL, qmp_cmd_query_chardev, human_show_chardev, NULL},
+    {"info iothreads", NULL, qmp_cmd_query_iothreads, human_show_iothreads, NULL},
+    {"info mtree", NULL, NULL, NULL, human_map},
+    {"info qtree", NULL, NULL, NULL, human_devices},
+    {"info registers", NULL, NULL, NULL, human_registers},
+    {"xp", NULL, NULL, NULL, human_examine},
+    {"stop", "s", qmp_cmd_stop, NULL, NULL},
+    {"cont", "c", qmp_cmd_cont, NULL, NULL},
+    {"system_reset", NULL, qmp_cmd_system_reset, NULL, NULL},
+    {"system_powerdown", NULL, qmp_cmd_system_powerdown, NULL, NULL},
+    {"nmi", NULL, qmp_cmd_inject_nmi, NULL, NULL},
+    {"quit", "q", qmp_cmd_quit, NULL, NULL},
 };
 
 /* The words of line with one blank between them. */
@@ -99,23 +62,47 @@ static char *tidy(const char *line)
     return g_string_free(g_steal_pointer(&out), /* free_segment= */ FALSE);
 }
 
+/* What follows words on the line; NULL if the line does not begin with them, as words. */
+static const char *rest_of(const char *line, const char *words)
+{
+    size_t len = strlen(words);
+
+    if (strncmp(line, words, len) != 0 || (line[len] != '\0' && line[len] != ' ')) {
+        return NULL;
+    }
+    return line[len] == ' ' ? line + len + 1 : line + len;
+}
+
+static void run_command(QmpCall *call, const HumanCommand *command, const char *rest, GString *out)
+{
+    g_autoptr(GError) error = NULL;
+    QmpReply reply = {0};
+
+    if (command->run) {
+        command->run(out, call, rest);
+        return;
+    }
+    if (!command->command(call, &reply, &error)) {
+        g_string_append_printf(out, "Error: %s\r\n", error->message);
+    } else if (command->show) {
+        command->show(out, reply.value);
+    }
+    json_object_put(reply.value);
+}
+
 static void run_line(QmpCall *call, const char *line, GString *out)
 {
     for (size_t i = 0; i < G_N_ELEMENTS(commands); i++) {
         const HumanCommand *command = &commands[i];
-        g_autoptr(GError) error = NULL;
-        QmpReply reply = {0};
+        const char *rest = rest_of(line, command->words);
 
-        if (strcmp(line, command->words) != 0 && g_strcmp0(line, command->shorthand) != 0) {
-            continue;
+        if (g_strcmp0(line, command->shorthand) == 0) {
+            rest = "";
         }
-        if (!command->run(call, &reply, &error)) {
-            g_string_append_printf(out, "Error: %s\r\n", error->message);
-        } else if (command->show) {
-            command->show(out, call, reply.value);
+        if (rest && (command->run || rest[0] == '\0')) {
+            run_command(call, command, rest, out);
+            return;
         }
-        json_object_put(reply.value);
-        return;
     }
     if (line[0] != '\0') {
         g_autofree char *first = g_strndup(line, strcspn(line, " "));

@@ -81,6 +81,28 @@ bool qmp_cmd_query_cpus_fast(QmpCall *call, QmpReply *reply, GError **error)
     return true;
 }
 
+bool qmp_cmd_query_cpus(QmpCall *call, QmpReply *reply, GError **error)
+{
+    Vcpus *vcpus = call->vm->vcpus;
+
+    (void)error;
+    reply->value = json_object_new_array();
+    for (unsigned i = 0; i < vcpus_count(vcpus); i++) {
+        g_autofree char *path = g_strdup_printf("/machine/unattached/device[%u]", i);
+        json_object *entry = json_object_new_object();
+
+        qmp_add_bool(entry, "current", i == 0);
+        qmp_add_bool(entry, "halted", false);
+        qmp_add_string(entry, "qom_path", path);
+        json_object_object_add(entry, "props", cpu_place(&call->vm->config->smp, i));
+        qmp_add_int(entry, "CPU", i);
+        qmp_add_int(entry, "thread_id", atomic_load(&vcpus_get(vcpus, i)->thread_id));
+        qmp_add_string(entry, "arch", QMP_TARGET);
+        json_object_array_add(reply->value, entry);
+    }
+    return true;
+}
+
 static void add_chardev(json_object *list, const char *label, const char *filename, bool in_use)
 {
     json_object *entry = json_object_new_object();
@@ -139,20 +161,46 @@ bool qmp_cmd_query_memory_size_summary(QmpCall *call, QmpReply *reply, GError **
     return true;
 }
 
+/* What clients ask for and this VM never has. */
+static bool answer_none(QmpReply *reply)
+{
+    reply->value = json_object_new_array();
+    return true;
+}
+
 bool qmp_cmd_query_memory_devices(QmpCall *call, QmpReply *reply, GError **error)
 {
     (void)call;
     (void)error;
-    reply->value = json_object_new_array();
-    return true;
+    return answer_none(reply);
 }
 
 bool qmp_cmd_query_jobs(QmpCall *call, QmpReply *reply, GError **error)
 {
     (void)call;
     (void)error;
-    reply->value = json_object_new_array();
-    return true;
+    return answer_none(reply);
+}
+
+bool qmp_cmd_query_block_jobs(QmpCall *call, QmpReply *reply, GError **error)
+{
+    (void)call;
+    (void)error;
+    return answer_none(reply);
+}
+
+bool qmp_cmd_query_tpm_models(QmpCall *call, QmpReply *reply, GError **error)
+{
+    (void)call;
+    (void)error;
+    return answer_none(reply);
+}
+
+bool qmp_cmd_query_tpm_types(QmpCall *call, QmpReply *reply, GError **error)
+{
+    (void)call;
+    (void)error;
+    return answer_none(reply);
 }
 
 bool qmp_cmd_query_hotpluggable_cpus(QmpCall *call, QmpReply *reply, GError **error)

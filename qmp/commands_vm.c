@@ -52,6 +52,33 @@ bool qmp_cmd_system_powerdown(QmpCall *call, QmpReply *reply, GError **error)
     return vm_powerdown(call->vm, error);
 }
 
+G_STATIC_ASSERT((int)QMP_SHUTDOWN_ACTION_PAUSE == (int)SHUTDOWN_ACTION_PAUSE);
+G_STATIC_ASSERT((int)QMP_REBOOT_ACTION_SHUTDOWN == (int)REBOOT_ACTION_SHUTDOWN);
+G_STATIC_ASSERT((int)QMP_PANIC_ACTION_NONE == (int)PANIC_ACTION_NONE);
+G_STATIC_ASSERT((int)QMP_WATCHDOG_ACTION_INJECT_NMI == (int)WATCHDOG_ACTION_INJECT_NMI);
+
+bool qmp_cmd_set_action(QmpCall *call, const QmpSetActionArgs *args, QmpReply *reply,
+                        GError **error)
+{
+    VmActions *actions = &call->vm->actions;
+
+    (void)reply;
+    (void)error;
+    if (args->has_reboot) {
+        actions->reboot = (RebootAction)args->reboot;
+    }
+    if (args->has_shutdown) {
+        actions->shutdown = (ShutdownAction)args->shutdown;
+    }
+    if (args->has_panic) {
+        actions->panic = (PanicAction)args->panic;
+    }
+    if (args->has_watchdog) {
+        actions->watchdog = (WatchdogAction)args->watchdog;
+    }
+    return true;
+}
+
 bool qmp_cmd_quit(QmpCall *call, QmpReply *reply, GError **error)
 {
     (void)reply;

@@ -5,6 +5,7 @@
 #include "qmp/schema.h"
 #include "qmp/session.h"
 #include "util/error.h"
+#include "util/trace.h"
 
 #include <json-c/json.h>
 #include <stdlib.h>
@@ -130,9 +131,16 @@ static bool execute(QmpCall *call, json_object *request, QmpReply *reply, GError
         return false;
     }
     command = find_command(call, &envelope, error);
+    trace(qmp_command, "%s", envelope.command ? envelope.command : "");
     return command &&
            qmp_arguments_read(&arguments, command->arguments, envelope.arguments, error) &&
            command->run(call, arguments.value, reply, error);
+}
+
+bool qmp_dispatch_is_oob(json_object *request)
+{
+    return json_object_is_type(request, json_type_object) &&
+           json_object_object_get_ex(request, "exec-oob", NULL);
 }
 
 void qmp_dispatch(QmpCall *call, json_object *request, GString *out, bool pretty)
@@ -145,6 +153,10 @@ void qmp_dispatch(QmpCall *call, json_object *request, GString *out, bool pretty
         id.given = json_object_object_get_ex(request, "id", &id.value);
     }
     if (execute(call, request, &reply, &error)) {
+        if (call->work) {
+            qmp_session_begin_work(call->session, call->work, request);
+            return;
+        }
         qmp_append_return(out, &reply, &id, pretty);
     } else {
         qmp_append_error(out, error, &id, pretty);

@@ -4,6 +4,7 @@
 #include "qmp/json_text.h"
 #include "qmp/schema.h"
 #include "util/lock.h"
+#include "util/trace.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -78,6 +79,7 @@ const QmpEventType *qmp_event_find(const char *name)
 
 static void deliver(QmpEvents *events, const Event *event)
 {
+    trace(qmp_event, "%s", event->name);
     events->deliver(events->opaque, event->name, event->time_us, event->data);
 }
 

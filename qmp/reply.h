@@ -34,10 +34,13 @@ GQuark qmp_error_quark(void);
 /* As fail() in util/error.h. */
 bool qmp_fail(GError **error, QmpErrorClass code, const char *fmt, ...) G_GNUC_PRINTF(3, 4);
 
+typedef struct QmpWork QmpWork;
+
 typedef struct QmpCall {
     QmpServer *server;
     QmpSession *session;
     Vm *vm;
+    QmpWork *work; /* set by qmp_work_start: the answer comes later */
 } QmpCall;
 
 typedef struct QmpReply {

@@ -4,6 +4,7 @@
 #include "machine/monitors.h"
 #include "qmp/event.h"
 #include "qmp/link.h"
+#include "qmp/work.h"
 #include "util/error.h"
 #include "util/fd.h"
 #include "util/log.h"
@@ -38,6 +39,7 @@ struct QmpServer {
 
     /* main loop only */
     GPtrArray *sessions; /* of QmpSession, not owned */
+    GPtrArray *works;    /* of QmpWork, not owned until the end */
     Vm *vm;
 };
 
@@ -56,6 +58,27 @@ void qmp_server_add_session(QmpServer *server, QmpSession *session)
 void qmp_server_remove_session(QmpServer *server, QmpSession *session)
 {
     g_ptr_array_remove_fast(server->sessions, session);
+}
+
+void qmp_server_add_work(QmpServer *server, QmpWork *work)
+{
+    g_ptr_array_add(server->works, work);
+}
+
+void qmp_server_remove_work(QmpServer *server, QmpWork *work)
+{
+    g_ptr_array_remove_fast(server->works, work);
+}
+
+/* All are told before any is waited for. */
+static void end_works(QmpServer *server)
+{
+    for (guint i = 0; i < server->works->len; i++) {
+        qmp_work_abandon(server->works->pdata[i]);
+    }
+    while (server->works->len > 0) {
+        qmp_work_free(g_ptr_array_steal_index_fast(server->works, server->works->len - 1));
+    }
 }
 
 static void deliver_event(void *opaque, const char *name, int64_t time_us, json_object *data)
@@ -250,6 +273,7 @@ QmpServer *qmp_server_new(const VmConfig *config, Loop *loop, GError **error)
     server->loop = loop;
     server->monitors = g_ptr_array_new_with_free_func(monitor_free);
     server->sessions = g_ptr_array_new();
+    server->works = g_ptr_array_new();
     server->events = qmp_events_new(loop, deliver_event, server);
     server->sink = (VmEventSink){.raise = qmp_events_raise, .opaque = server->events};
     for (guint i = 0; i < config->monitors->len; i++) {
@@ -268,6 +292,7 @@ void qmp_server_free(QmpServer *server)
     g_ptr_array_unref(server->monitors);
     qmp_events_free(server->events);
     g_ptr_array_unref(server->sessions);
+    g_ptr_array_unref(server->works);
     g_free(server);
 }
 
@@ -298,6 +323,7 @@ void qmp_server_stop(QmpServer *server)
         g_clear_pointer(&monitor->chardev, qmp_chardev_link_free);
     }
     g_ptr_array_set_size(server->monitors, 0);
+    end_works(server);
     server->vm = NULL;
 }
 

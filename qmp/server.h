@@ -46,6 +46,10 @@ Vm *qmp_server_vm(const QmpServer *server);
 void qmp_server_add_session(QmpServer *server, QmpSession *session);
 void qmp_server_remove_session(QmpServer *server, QmpSession *session);
 
+/* Work that is under way; the server waits for it in the end. */
+void qmp_server_add_work(QmpServer *server, QmpWork *work);
+void qmp_server_remove_work(QmpServer *server, QmpWork *work);
+
 /* What is at the far end of a monitor that opened its own socket; NULL if it did not. */
 char *qmp_server_describe(const QmpServer *server, const char *chardev);
 

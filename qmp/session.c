@@ -4,6 +4,7 @@
 #include "qmp/dispatch.h"
 #include "qmp/json_text.h"
 #include "qmp/server.h"
+#include "qmp/work.h"
 #include "util/fd.h"
 #include "util/log.h"
 
@@ -26,9 +27,32 @@ struct QmpSession {
     bool cut_off;
     bool negotiated;
     bool oob;
-    GArray *fds;           /* of int */
-    GHashTable *named_fds; /* name, of int * */
+    QmpWork *work;             /* of the command under way, or NULL */
+    json_object *work_request; /* its request */
+    GQueue queued;             /* of Received: what came behind it */
+    size_t queued_bytes;       /* as text */
+    size_t value_bytes;        /* of the text that is being read */
+    GArray *fds;               /* of int */
+    GHashTable *named_fds;     /* name, of int * */
 };
+
+/* What was read: a request (NULL is JSON's null), or what was wrong with the text. */
+typedef struct Received {
+    json_object *value;
+    GError *error;
+} Received;
+
+static void received_clear(Received *received)
+{
+    json_object_put(received->value);
+    g_clear_error(&received->error);
+}
+
+static void received_free(void *opaque)
+{
+    received_clear(opaque);
+    g_free(opaque);
+}
 
 static void close_fd(void *opaque)
 {
@@ -66,6 +90,11 @@ void qmp_session_free(QmpSession *session)
         return;
     }
     qmp_server_remove_session(session->server, session);
+    if (session->work) {
+        qmp_work_abandon(session->work);
+    }
+    json_object_put(session->work_request);
+    g_queue_clear_full(&session->queued, received_free);
     json_stream_free(session->stream);
     g_byte_array_unref(session->input);
     g_string_free(session->output, /* free_segment= */ TRUE);
@@ -91,6 +120,13 @@ static bool may_execute(const QmpSession *session)
 {
     return qmp_server_vm(session->server) && !session->cut_off &&
            output_waiting(session) <= SESSION_OUTPUT_SOFT;
+}
+
+/* Behind a command under way only what is out of band is executed, and only so much is kept. */
+static bool may_read(const QmpSession *session)
+{
+    return !session->work || (session->oob && session->queued.length < SESSION_MAX_QUEUED &&
+                              session->queued_bytes <= SESSION_OUTPUT_SOFT);
 }
 
 size_t qmp_session_room(const QmpSession *session)
@@ -126,32 +162,63 @@ void qmp_session_end_input(QmpSession *session)
     session->input_ended = true;
 }
 
-static void execute_one(QmpSession *session)
+static void execute(QmpSession *session, const Received *received)
 {
-    g_autoptr(GError) error = NULL;
-    g_autoptr(json_object) value = NULL;
+    QmpCall call = {
+        .server = session->server,
+        .session = session,
+        .vm = qmp_server_vm(session->server),
+    };
+
+    if (received->error) {
+        qmp_append_error(session->output, received->error, &(QmpId){0}, session->pretty);
+    } else {
+        qmp_dispatch(&call, received->value, session->output, session->pretty);
+    }
+}
+
+/* In order, but for what is out of band. */
+static void read_one(QmpSession *session)
+{
+    Received received = {0};
     size_t used;
-    JsonStreamResult result =
-        json_stream_read(session->stream, (const char *)session->input->data + session->input_done,
-                         session->input->len - session->input_done, &used, &value, &error);
+    JsonStreamResult result = json_stream_read(
+        session->stream, (const char *)session->input->data + session->input_done,
+        session->input->len - session->input_done, &used, &received.value, &received.error);
 
     session->input_done += used;
-    if (result == JSON_STREAM_ERROR) {
-        qmp_append_error(session->output, error, &(QmpId){0}, session->pretty);
-    } else if (result == JSON_STREAM_VALUE) {
-        QmpCall call = {
-            .server = session->server,
-            .session = session,
-            .vm = qmp_server_vm(session->server),
-        };
+    session->value_bytes += used;
+    if (result == JSON_STREAM_MORE) {
+        return;
+    }
+    used = session->value_bytes;
+    session->value_bytes = 0;
+    if (session->work && !qmp_dispatch_is_oob(received.value)) {
+        session->queued_bytes += used;
+        g_queue_push_tail(&session->queued, g_memdup2(&received, sizeof(received)));
+        return;
+    }
+    execute(session, &received);
+    received_clear(&received);
+}
 
-        qmp_dispatch(&call, value, session->output, session->pretty);
+static void execute_one(QmpSession *session)
+{
+    g_autofree Received *queued = session->work ? NULL : g_queue_pop_head(&session->queued);
+
+    if (queued) {
+        execute(session, queued);
+        received_clear(queued);
+    } else {
+        read_one(session);
     }
 }
 
 bool qmp_session_is_ready(const QmpSession *session)
 {
-    return has_input(session) && may_execute(session);
+    bool queued = !session->work && session->queued.length > 0;
+
+    return may_execute(session) && (queued || (has_input(session) && may_read(session)));
 }
 
 void qmp_session_run(QmpSession *session)
@@ -193,8 +260,8 @@ void qmp_session_sent(QmpSession *session, size_t count)
 
 bool qmp_session_is_over(const QmpSession *session)
 {
-    return session->cut_off ||
-           (session->input_ended && !has_input(session) && output_waiting(session) == 0);
+    return session->cut_off || (session->input_ended && !has_input(session) && !session->work &&
+                                session->queued.length == 0 && output_waiting(session) == 0);
 }
 
 void qmp_session_event(QmpSession *session, const char *name, int64_t time_us, json_object *data)
@@ -227,6 +294,33 @@ void qmp_session_negotiate(QmpSession *session, bool oob)
 bool qmp_session_has_oob(const QmpSession *session)
 {
     return session->oob;
+}
+
+void qmp_session_begin_work(QmpSession *session, QmpWork *work, json_object *request)
+{
+    session->work = work;
+    session->work_request = json_object_get(request);
+}
+
+void qmp_session_end_work(QmpSession *session, const GError *error)
+{
+    g_autoptr(json_object) request = g_steal_pointer(&session->work_request);
+    QmpId id = {0};
+
+    session->work = NULL;
+    session->queued_bytes = 0;
+    id.given = json_object_object_get_ex(request, "id", &id.value);
+    if (error) {
+        qmp_append_error(session->output, error, &id, session->pretty);
+    } else {
+        qmp_append_return(session->output, &(QmpReply){0}, &id, session->pretty);
+    }
+    session->wake(session->opaque);
+}
+
+QmpWork *qmp_session_work(const QmpSession *session)
+{
+    return session->work;
 }
 
 int qmp_session_take_fd(QmpSession *session)

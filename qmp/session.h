@@ -15,6 +15,9 @@
  * SESSION_OUTPUT_HARD bytes of them pile up is cut off.  Commands are executed for a millisecond
  * at a time, then the loop gets its turn.
  *
+ * A command that takes long (work.h) holds up those behind it.  With `oob` the session reads on and
+ * executes what is sent out of band at once; up to SESSION_MAX_QUEUED others are kept meanwhile.
+ *
  * Main loop's thread only.
  */
 
@@ -27,6 +30,7 @@
 #define SESSION_INPUT_CHUNK 16384U
 #define SESSION_OUTPUT_SOFT (256U << 10)
 #define SESSION_OUTPUT_HARD (8U << 20)
+#define SESSION_MAX_QUEUED  8U
 #define SESSION_MAX_FDS     64U /* that came and were not asked for by name yet */
 
 /* Asks the link to look, from the loop: there may be output, room for input, or an end. */
@@ -70,6 +74,13 @@ void qmp_session_event(QmpSession *session, const char *name, int64_t time_us, j
 bool qmp_session_negotiated(const QmpSession *session);
 void qmp_session_negotiate(QmpSession *session, bool oob);
 bool qmp_session_has_oob(const QmpSession *session);
+
+/* request is answered by end_work: as done, or with the error. */
+void qmp_session_begin_work(QmpSession *session, QmpWork *work, json_object *request);
+void qmp_session_end_work(QmpSession *session, const GError *error);
+
+/* NULL if no command is under way. */
+QmpWork *qmp_session_work(const QmpSession *session);
 
 /* The oldest descriptor that came and is still unnamed, now the caller's; -1 if there is none. */
 int qmp_session_take_fd(QmpSession *session);

@@ -52,22 +52,35 @@ static void format_time(char *text, size_t size)
 }
 
 G_GNUC_PRINTF(2, 0)
-static void log_write(LogLevel level, const char *fmt, va_list ap)
+static void write_line(const char *kind, const char *fmt, va_list ap)
 {
-    if (level > log_level) {
-        return;
-    }
-
     char when[64];
 
     format_time(when, sizeof(when));
 
     g_autofree char *text = g_strdup_vprintf(fmt, ap);
-    g_autofree char *line = g_strdup_printf("%sstencil: %s: %s\n", when, level_names[level], text);
+    g_autofree char *line = g_strdup_printf("%sstencil: %s: %s\n", when, kind, text);
 
     if (write(log_fd, line, strlen(line)) < 0) {
         return; /* nowhere left to complain */
     }
+}
+
+G_GNUC_PRINTF(2, 0)
+static void log_write(LogLevel level, const char *fmt, va_list ap)
+{
+    if (level <= log_level) {
+        write_line(level_names[level], fmt, ap);
+    }
+}
+
+void log_trace(const char *fmt, ...)
+{
+    va_list ap;
+
+    va_start(ap, fmt);
+    write_line("trace", fmt, ap);
+    va_end(ap);
 }
 
 void log_line(LogLevel level, const char *fmt, ...)

@@ -30,6 +30,9 @@ void log_line(LogLevel level, const char *fmt, ...) G_GNUC_PRINTF(2, 3);
 /* The same from a signal handler: no allocation, no lock, one line of at most 400 bytes, no time. */
 void log_from_signal(const char *fmt, ...) G_GNUC_PRINTF(1, 2);
 
+/* A line of a tracepoint (util/trace.h): it was asked for, so no level holds it back. */
+void log_trace(const char *fmt, ...) G_GNUC_PRINTF(1, 2);
+
 /*
  * For what a guest can cause at will: a budget of lines a second, and a count of what was held
  * back.  Zero-initialised; each source of complaints has its own.

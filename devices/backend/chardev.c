@@ -9,6 +9,7 @@
 
 #include "util/error.h"
 #include "util/fd.h"
+#include "util/trace.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -82,6 +83,11 @@ char *chardev_describe(const Chardev *chr)
 
 static void chardev_notify(Chardev *chr, ChardevEvent event)
 {
+    if (event == CHARDEV_OPENED) {
+        trace(chardev_open, "%s", chr->id);
+    } else if (event == CHARDEV_CLOSED) {
+        trace(chardev_close, "%s", chr->id);
+    }
     if (chr->frontend && chr->frontend->event) {
         chr->frontend->event(chr->frontend_opaque, event);
     }
@@ -370,6 +376,19 @@ static void chardev_writable(void *opaque, int fd, GIOCondition events)
 }
 
 /* ---- the far end ---- */
+
+bool chardev_can_hang_up(const Chardev *chr)
+{
+    return chr->ops->hangup != NULL;
+}
+
+void chardev_hang_up(Chardev *chr)
+{
+    mutex_lock(&chr->lock);
+    chr->output_failed = true;
+    mutex_unlock(&chr->lock);
+    loop_timer_arm(chr->service, 0);
+}
 
 static void chardev_service(void *opaque)
 {

@@ -71,6 +71,13 @@ bool chardev_is_attached(const Chardev *chr);
 /* Is somebody at the far end? */
 bool chardev_is_open(const Chardev *chr);
 
+/*
+ * Ends the connection, soon, as if the far end had hung up; the chardev waits for the next one.
+ * Only for those that have connections.
+ */
+bool chardev_can_hang_up(const Chardev *chr);
+void chardev_hang_up(Chardev *chr);
+
 /* Any thread.  How many bytes were taken; if not all, writable will be called. */
 size_t chardev_write(Chardev *chr, const void *data, size_t len);
 
@@ -79,6 +86,10 @@ bool chardev_wait_writable(Chardev *chr, int timeout_ms);
 
 /* For the last words: writes on until all is taken or nothing has been for timeout_ms. */
 size_t chardev_write_all(Chardev *chr, const void *data, size_t len, int timeout_ms);
+
+/* Any thread: takes the oldest bytes out of a ring buffer. */
+bool chardev_is_ringbuf(const Chardev *chr);
+size_t chardev_ringbuf_read(Chardev *chr, uint8_t *data, size_t len);
 
 /* Any thread: can_receive may say more than 0 again. */
 void chardev_accept_input(Chardev *chr);

@@ -87,8 +87,4 @@ Chardev *chardev_pty_new(const char *id, const void *config, Loop *loop, GError 
 Chardev *chardev_pipe_new(const char *id, const void *config, Loop *loop, GError **error);
 Chardev *chardev_ringbuf_new(const char *id, const void *config, Loop *loop, GError **error);
 
-/* Any thread: takes the oldest bytes out of a ring buffer. */
-bool chardev_is_ringbuf(const Chardev *chr);
-size_t chardev_ringbuf_read(Chardev *chr, uint8_t *data, size_t len);
-
 #endif

@@ -9,6 +9,8 @@
 #include "devices/virtio/ring.h"
 #include "devices/virtio/virtio.h"
 #include "util/error.h"
+#include "util/loop.h"
+#include "util/trace.h"
 
 #include <inttypes.h>
 
@@ -199,6 +201,9 @@ bool virtq_pop(VirtQueue *q, VirtChain *chain)
         return false;
     }
     q->in_flight += chain->ring_slots;
+    chain->popped_ns = loop_now_ns();
+    trace(virtio_pop, "%s queue %u: %" PRIu64 " out, %" PRIu64 " in", q->dev->base.id, q->index,
+          chain->out_bytes, chain->in_bytes);
     return true;
 }
 
@@ -209,9 +214,27 @@ void virtq_unpop(VirtQueue *q, const VirtChain *chain)
     q->in_flight -= chain->ring_slots;
 }
 
+/* One thread writes, so that no locked instruction is needed. */
+static void count(atomic_uint_least64_t *counter, uint64_t more)
+{
+    uint64_t now = atomic_load_explicit(counter, memory_order_relaxed);
+
+    atomic_store_explicit(counter, now + more, memory_order_relaxed);
+}
+
+static void count_chain(VirtqCount *counts, const VirtChain *chain, uint32_t written)
+{
+    count(&counts->requests, 1);
+    count(&counts->bytes_read, chain->out_bytes);
+    count(&counts->bytes_written, written);
+    count(&counts->total_ns, (uint64_t)(loop_now_ns() - chain->popped_ns));
+}
+
 void virtq_push(VirtQueue *q, const VirtChain *chain, uint32_t written)
 {
     g_assert(q->in_flight >= chain->ring_slots);
+    count_chain(&q->count, chain, written);
+    trace(virtio_push, "%s queue %u: %" PRIu32, q->dev->base.id, q->index, written);
     q->layout->push(q, chain, written);
     q->in_flight -= chain->ring_slots;
     q->unsignalled = (uint16_t)MIN(q->unsignalled + chain->ring_slots, UINT16_MAX);
@@ -227,6 +250,7 @@ void virtq_notify(VirtQueue *q)
 
     q->unsignalled = 0;
     if (wanted && q->dev->transport.interrupt) {
+        trace(virtio_interrupt, "%s queue %u", q->dev->base.id, q->index);
         q->dev->transport.interrupt(q->dev->transport.opaque, VIRTIO_INTERRUPT_QUEUE, q->index);
     }
 }

@@ -19,6 +19,7 @@
 #include "hypervisor/memory.h"
 
 #include <glib.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/uio.h>
@@ -45,6 +46,7 @@ typedef struct VirtChain {
     uint16_t id;         /* split: first descriptor; packed: buffer id */
     uint16_t ring_slots; /* places in the ring: 1, or in a packed ring the length of the chain */
     unsigned capacity;   /* of iov */
+    int64_t popped_ns;
 } VirtChain;
 
 void virt_chain_clear(VirtChain *chain);
@@ -77,6 +79,14 @@ typedef struct VirtqLayout {
 
 extern const VirtqLayout virtq_split;
 extern const VirtqLayout virtq_packed;
+
+/* What went through a queue since the VM was made.  The serving thread writes, anybody reads. */
+typedef struct VirtqCount {
+    atomic_uint_least64_t requests;
+    atomic_uint_least64_t bytes_read; /* by the device */
+    atomic_uint_least64_t bytes_written;
+    atomic_uint_least64_t total_ns; /* from pop to push, summed up */
+} VirtqCount;
 
 struct VirtQueue {
     /* fixed after creation */
@@ -111,6 +121,7 @@ struct VirtQueue {
 
     int kick_fd;         /* fixed after realize; -1: served on the kicking thread */
     uint32_t kick_exits; /* atomic: kicks that came as exits */
+    VirtqCount count;
 };
 
 /* --- for device authors --- */

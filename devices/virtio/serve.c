@@ -7,6 +7,7 @@
 #include "devices/virtio/transport.h"
 #include "util/error.h"
 #include "util/loop.h"
+#include "util/trace.h"
 
 #include <unistd.h>
 
@@ -233,6 +234,7 @@ void virtio_kick(VirtioDevice *dev, uint32_t index)
     if (!q) {
         return;
     }
+    trace(virtio_kick, "%s queue %u", dev->base.id, index);
     if (!dev->threaded) {
         serve_call(dev, do_kick, q);
         return;

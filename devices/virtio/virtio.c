@@ -14,6 +14,7 @@
 #include "util/bytes.h"
 #include "util/error.h"
 #include "util/fd.h"
+#include "util/trace.h"
 
 #include <errno.h>
 #include <sys/eventfd.h>
@@ -150,6 +151,7 @@ static void set_status_locked(VirtioDevice *dev, uint8_t value) REQUIRES(&dev->l
 
 void virtio_set_status(VirtioDevice *dev, uint8_t value)
 {
+    trace(virtio_status, "%s 0x%x", dev->base.id, value);
     mutex_lock(&dev->lock);
     if (value == 0) {
         reset_locked(dev);
@@ -367,6 +369,11 @@ static bool open_kick_fds(VirtioDevice *dev, GError **error)
         }
     }
     return true;
+}
+
+VirtioDevice *virtio_device_of(Device *dev)
+{
+    return dev->ops->realize == virtio_realize ? (VirtioDevice *)dev : NULL;
 }
 
 bool virtio_realize(Device *base, GError **error)

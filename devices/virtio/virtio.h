@@ -177,6 +177,9 @@ struct VirtioDevice {
 
 extern const VmStateDesc virtio_vmstate;
 
+/* NULL if dev is no virtio device. */
+VirtioDevice *virtio_device_of(Device *dev);
+
 /* The shared part of a device's DeviceOps. */
 bool virtio_realize(Device *base, GError **error);
 void virtio_reset(Device *base);

@@ -145,3 +145,11 @@ bool cpu_model_has_sve(const CpuModel *model)
 {
     return model->init.features[0] & INIT_BIT(KVM_ARM_VCPU_SVE);
 }
+
+bool cpu_model_list_features(CpuModel *model, CpuFeatureFn fn, void *opaque, GError **error)
+{
+    (void)error;
+    fn(opaque, "pauth", model->init.features[0] & INIT_BIT(KVM_ARM_VCPU_PTRAUTH_ADDRESS));
+    fn(opaque, "sve", cpu_model_has_sve(model));
+    return true;
+}

@@ -506,3 +506,16 @@ const struct kvm_cpuid_entry2 *cpu_model_entries(CpuModel *model, size_t *ret_co
     *ret_count = model->table->nent;
     return model->table->entries;
 }
+
+bool cpu_model_list_features(CpuModel *model, CpuFeatureFn fn, void *opaque, GError **error)
+{
+    cpu_model_prepare(model);
+    if (model->error) {
+        g_propagate_error(error, g_error_copy(model->error));
+        return false;
+    }
+    for (size_t i = 0; i < cpu_num_features; i++) {
+        fn(opaque, cpu_features[i].name, has_feature(model->table, &cpu_features[i]));
+    }
+    return true;
+}

@@ -27,6 +27,10 @@ static void add_things(VmConfig *config)
     prop_bag_add(chardev, "backend", "null");
     prop_bag_add(chardev, "id", "c0");
     g_ptr_array_add(config->chardevs, chardev);
+    chardev = prop_bag_new("backend");
+    prop_bag_add(chardev, "backend", "ringbuf");
+    prop_bag_add(chardev, "id", "ring");
+    g_ptr_array_add(config->chardevs, chardev);
 }
 
 static void set_up(void)
@@ -250,6 +254,61 @@ START_TEST(commands_for_people_answer_as_on_a_screen)
 }
 END_TEST
 
+static void expect_human(const char *line, const char *shown)
+{
+    g_autofree char *request = g_strdup_printf(HUMAN("%s"), line);
+    json_object *answer = ask(request);
+
+    ck_assert_str_eq(text(answer, "return"), shown);
+    json_object_put(answer);
+}
+
+START_TEST(people_see_memory_in_the_form_they_like)
+{
+    static const uint8_t bytes[] = {'A', 0x01, 0xff, 0xff, 0xfe, 0xff, 0xff, 0xff, 0, 0, 0, 0};
+
+    ck_assert(guest_mem_write(bench.vm->memory, GPA(0x1000), bytes, sizeof(bytes), NULL));
+    expect_human("xp 0x1000", "0000000000001000: 0xffff0141\r\n");
+    expect_human("xp /3xw 4096", "0000000000001000: 0xffff0141 0xfffffffe 0x00000000\r\n");
+    expect_human("xp /2gx 0x1000", "0000000000001000: 0xfffffffeffff0141 0x0000000000000000\r\n");
+    expect_human("xp /2db 0x1002", "0000000000001002: -1 -1\r\n");
+    expect_human("xp /1du 0x1004", "0000000000001004: 4294967294\r\n");
+    expect_human("xp /dw 0x1004", "0000000000001004: -2\r\n");
+    expect_human("xp /oh 0x1000", "0000000000001000: 0501\r\n");
+    expect_human("xp /2cb 0x1000", "0000000000001000: 'A' '\\x01'\r\n");
+    expect_human("xp /5xw 0x2000",
+                 "0000000000002000: 0x00000000 0x00000000 0x00000000 0x00000000\r\n"
+                 "0000000000002010: 0x00000000\r\n");
+}
+END_TEST
+
+START_TEST(people_who_mistype_are_told_what_was_expected)
+{
+    static const char *const lines[] = {"xp",      "xp /x", "xp /0x 1", "xp /9999x 1",
+                                        "xp /z 1", "xp 0x", "xp 1 2",   "xp -1"};
+
+    for (size_t i = 0; i < G_N_ELEMENTS(lines); i++) {
+        expect_human(lines[i],
+                     "xp: expected [/COUNT x|d|u|o|c b|h|w|g] ADDRESS, as in xp /8xw 0x1000\r\n");
+    }
+    expect_human("info status now", "unknown command: 'info status now'\r\n");
+    expect_human("xpx 1", "unknown command: 'xpx'\r\n");
+}
+END_TEST
+
+START_TEST(people_see_what_the_vm_is_made_of)
+{
+    expect_human("info mtree",
+                 "memory\r\n"
+                 "  0000000000000000-00000000000fffff: ram @0000000000000000 (ram)\r\n"
+                 "mmio\r\nI/O\r\n");
+    expect_human("info qtree", "machine: none\r\n");
+    expect_human("info chardev", "c0: filename=null\r\nring: filename=ringbuf\r\n");
+    expect_human("info block", "");
+    expect_human("info blockstats", "");
+}
+END_TEST
+
 static int pass_fd(void)
 {
     int fd = memfd_create("t", MFD_CLOEXEC);
@@ -313,6 +372,142 @@ START_TEST(descriptors_go_into_sets_and_out_again)
 }
 END_TEST
 
+#define RINGBUF(verb, more) "{\"execute\":\"ringbuf-" verb "\",\"arguments\":{\"device\":" more "}}"
+
+START_TEST(ring_buffers_are_read_and_written_as_text_and_as_base64)
+{
+    expect(RINGBUF("write", "\"ring\",\"data\":\"a\\u0000\u00e9\""), "{\"return\": {}}\r\n");
+    expect(RINGBUF("read", "\"ring\",\"size\":100,\"format\":\"base64\""),
+           "{\"return\": \"YQDDqQ==\"}\r\n");
+    expect(RINGBUF("write", "\"ring\",\"data\":\"YQDDqf9i\",\"format\":\"base64\""),
+           "{\"return\": {}}\r\n");
+    expect(RINGBUF("read", "\"ring\",\"size\":4"), "{\"return\": \"a\\u0000\\u00E9\"}\r\n");
+    expect(RINGBUF("read", "\"ring\",\"size\":4"), "{\"return\": \"\\uFFFDb\"}\r\n");
+    expect(RINGBUF("read", "\"ring\",\"size\":4"), "{\"return\": \"\"}\r\n");
+}
+END_TEST
+
+START_TEST(what_is_no_ring_buffer_is_not_read)
+{
+    expect(RINGBUF("read", "\"x\",\"size\":4"), GENERIC("Device 'x' not found"));
+    expect(RINGBUF("read", "\"c0\",\"size\":4"), GENERIC("c0 is not a ringbuf device"));
+    expect(RINGBUF("read", "\"ring\",\"size\":0"), GENERIC("size must be greater than zero"));
+    expect(RINGBUF("write", "\"ring\",\"data\":\"a\",\"format\":\"base64\""),
+           GENERIC("Parameter 'data' expects base64"));
+    expect(RINGBUF("write", "\"ring\",\"data\":\"YQ=a\",\"format\":\"base64\""),
+           GENERIC("Parameter 'data' expects base64"));
+    expect(RINGBUF("write", "\"ring\",\"data\":\"YQ==\",\"format\":\"hex\""),
+           GENERIC("Parameter 'format' does not accept value 'hex'"));
+}
+END_TEST
+
+START_TEST(actions_change_while_the_vm_lives)
+{
+#define SET_ACTION(arguments) "{\"execute\":\"set-action\",\"arguments\":{" arguments "}}"
+    expect(SET_ACTION("\"shutdown\":\"pause\",\"reboot\":\"shutdown\""), "{\"return\": {}}\r\n");
+    expect(SET_ACTION("\"panic\":\"none\",\"watchdog\":\"debug\""), "{\"return\": {}}\r\n");
+    ck_assert_int_eq(bench.vm->actions.shutdown, SHUTDOWN_ACTION_PAUSE);
+    ck_assert_int_eq(bench.vm->actions.reboot, REBOOT_ACTION_SHUTDOWN);
+    ck_assert_int_eq(bench.vm->actions.panic, PANIC_ACTION_NONE);
+    ck_assert_int_eq(bench.vm->actions.watchdog, WATCHDOG_ACTION_DEBUG);
+    expect(SET_ACTION("\"panic\":\"cry\""),
+           GENERIC("Parameter 'panic' does not accept value 'cry'"));
+    vm_shutdown(bench.vm, /* from_guest= */ true, "guest-shutdown");
+    ck_assert_int_eq(bench.vm->state, RUN_STATE_SHUTDOWN);
+}
+END_TEST
+
+START_TEST(memory_is_read_as_a_number_in_hexadecimal)
+{
+#define GPA_IS(text) "{\"execute\":\"query-mem-gpa\",\"arguments\":{\"gpa\":\"" text "\"}}"
+    static const uint8_t bytes[] = {0x01, 0x00, 0x00, 0xb9};
+
+    ck_assert(guest_mem_write(bench.vm->memory, GPA(0x3d00), bytes, sizeof(bytes), NULL));
+    expect(GPA_IS("3d00"), "{\"return\": \"B9000001\"}\r\n");
+    expect(GPA_IS("0x3d00"),
+           GENERIC("Parameter 'gpa' expects a number in hexadecimal (got: '0x3d00')"));
+    expect(GPA_IS(""), GENERIC("Parameter 'gpa' expects a number in hexadecimal (got: '')"));
+    ck_assert_ptr_nonnull(member(ask(GPA_IS("ffffffff")), "error"));
+}
+END_TEST
+
+START_TEST(cpu_models_are_kvms_business)
+{
+    expect("{\"execute\":\"query-cpu-model-expansion\",\"arguments\":{\"type\":\"full\","
+           "\"model\":{\"name\":\"host\"}}}",
+           "{\"error\": {\"class\": \"KVMMissingCap\", \"desc\": \"Only KVM knows what a CPU model "
+           "comes to, and this VM does not use it\"}}\r\n");
+    expect("{\"execute\":\"inject-nmi\"}", "{\"return\": {}}\r\n");
+}
+END_TEST
+
+/* Every counter that is told of has an explanation, and the other way round. */
+START_TEST(statistics_are_explained_and_chosen)
+{
+    json_object *schemas = ask("{\"execute\":\"query-stats-schemas\"}");
+    json_object *vm = ask("{\"execute\":\"query-stats\",\"arguments\":{\"target\":\"vm\"}}");
+    json_object *vcpu = ask("{\"execute\":\"query-stats\",\"arguments\":{\"target\":\"vcpu\"}}");
+    json_object *results[] = {member(vm, "return"), member(vcpu, "return")};
+
+    ck_assert_uint_eq(json_object_array_length(member(schemas, "return")), 3);
+    for (size_t i = 0; i < G_N_ELEMENTS(results); i++) {
+        json_object *schema_of = json_object_array_get_idx(member(schemas, "return"), i);
+        json_object *result = json_object_array_get_idx(results[i], 0);
+        size_t count = json_object_array_length(member(result, "stats"));
+
+        ck_assert_uint_gt(count, 1);
+        ck_assert_uint_eq(json_object_array_length(member(schema_of, "stats")), count);
+        for (size_t j = 0; j < count; j++) {
+            ck_assert_str_eq(
+                text(json_object_array_get_idx(member(result, "stats"), j), "name"),
+                text(json_object_array_get_idx(member(schema_of, "stats"), j), "name"));
+        }
+    }
+    json_object_put(schemas);
+    json_object_put(vm);
+    json_object_put(vcpu);
+    expect("{\"execute\":\"query-stats\",\"arguments\":{\"target\":\"vcpu\",\"providers\":"
+           "[{\"provider\":\"stencil\",\"names\":[\"exits_mmio\"]}]}}",
+           "{\"return\": [{\"provider\": \"stencil\", \"qom-path\": "
+           "\"/machine/unattached/device[0]\", \"stats\": [{\"name\": \"exits_mmio\", "
+           "\"value\": 0}]}]}\r\n");
+    expect("{\"execute\":\"query-stats\",\"arguments\":{\"target\":\"vcpu\",\"vcpus\":[\"/x\"]}}",
+           "{\"return\": []}\r\n");
+    expect("{\"execute\":\"query-stats\",\"arguments\":{\"target\":\"queue\"}}",
+           "{\"return\": []}\r\n");
+    expect("{\"execute\":\"query-stats\",\"arguments\":{\"target\":\"vm\",\"vcpus\":[]}}",
+           GENERIC("Parameter 'vcpus' is unexpected"));
+    expect("{\"execute\":\"query-stats\",\"arguments\":{\"target\":\"vm\",\"providers\":"
+           "[{\"provider\":\"kvm\"}]}}",
+           GENERIC("Parameter 'provider' does not accept value 'kvm'"));
+    expect("{\"execute\":\"query-stats\"}", GENERIC("Parameter 'target' is missing"));
+}
+END_TEST
+
+#define TRACE(command, arguments) \
+    "{\"execute\":\"trace-" command "\",\"arguments\":{" arguments "}}"
+
+START_TEST(tracepoints_are_switched_in_the_words_of_two_programs)
+{
+    expect(
+        TRACE("event-get-state", "\"name\":\"vm_state\""),
+        "{\"return\": [{\"name\": \"vm_state\", \"state\": \"disabled\", \"vcpu\": false}]}\r\n");
+    expect(TRACE("event-set-state", "\"name\":\"vm_*\",\"enable\":true"), "{\"return\": {}}\r\n");
+    expect(TRACE("get-state", "\"pattern\":\"vm_state\""),
+           "{\"return\": [{\"name\": \"vm_state\", \"state\": true}]}\r\n");
+    expect(TRACE("set-state", "\"pattern\":\"*\",\"enable\":false"), "{\"return\": {}}\r\n");
+    expect(
+        TRACE("event-get-state", "\"name\":\"vm_state\""),
+        "{\"return\": [{\"name\": \"vm_state\", \"state\": \"disabled\", \"vcpu\": false}]}\r\n");
+    expect(TRACE("event-get-state", "\"name\":\"nosuch*\""), "{\"return\": []}\r\n");
+    expect(TRACE("event-get-state", "\"name\":\"nosuch\""),
+           GENERIC("unknown event \\\"nosuch\\\""));
+    expect(TRACE("event-set-state", "\"name\":\"nosuch\",\"enable\":true"),
+           GENERIC("unknown event \\\"nosuch\\\""));
+    expect(TRACE("set-state", "\"pattern\":\"x\""), GENERIC("Parameter 'enable' is missing"));
+}
+END_TEST
+
 int main(void)
 {
     TCase *tc = tcase_create("qmp_commands");
@@ -325,5 +520,15 @@ int main(void)
     tcase_add_test(tc, commands_for_people_answer_as_on_a_screen);
     tcase_add_test(tc, descriptors_are_named_replaced_and_closed);
     tcase_add_test(tc, descriptors_go_into_sets_and_out_again);
+    tcase_add_test(tc, ring_buffers_are_read_and_written_as_text_and_as_base64);
+    tcase_add_test(tc, what_is_no_ring_buffer_is_not_read);
+    tcase_add_test(tc, actions_change_while_the_vm_lives);
+    tcase_add_test(tc, memory_is_read_as_a_number_in_hexadecimal);
+    tcase_add_test(tc, cpu_models_are_kvms_business);
+    tcase_add_test(tc, statistics_are_explained_and_chosen);
+    tcase_add_test(tc, people_see_memory_in_the_form_they_like);
+    tcase_add_test(tc, people_who_mistype_are_told_what_was_expected);
+    tcase_add_test(tc, people_see_what_the_vm_is_made_of);
+    tcase_add_test(tc, tracepoints_are_switched_in_the_words_of_two_programs);
     return suite_run("qmp_commands", tc);
 }

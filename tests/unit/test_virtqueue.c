@@ -93,6 +93,29 @@ START_TEST(a_chain_comes_back_with_its_bytes)
 }
 END_TEST
 
+START_TEST(what_goes_through_a_queue_is_counted)
+{
+    auto_bench b = bench_mode(_i);
+    const VirtqCount *count = &b.probe->base.queue[0].count;
+    const VirtBuffer chain[] = {
+        {text_at(&b, "hello"), 5, false},
+        {virt_driver_alloc(b.driver, 32, 1), 32, true},
+    };
+    uint32_t id;
+    uint32_t len;
+
+    for (unsigned i = 1; i <= 3; i++) {
+        ck_assert_int_ge(virt_driver_add(b.driver, 0, chain, G_N_ELEMENTS(chain)), 0);
+        virt_driver_kick(b.driver, 0);
+        ck_assert(virt_driver_take(b.driver, 0, &id, &len));
+        ck_assert_uint_eq(atomic_load(&count->requests), i);
+        ck_assert_uint_eq(atomic_load(&count->bytes_read), i * 5);
+        ck_assert_uint_eq(atomic_load(&count->bytes_written), i * 5);
+    }
+    ck_assert_uint_gt(atomic_load(&count->total_ns), 0);
+}
+END_TEST
+
 START_TEST(rings_go_round_many_times)
 {
     auto_bench b = bench_mode(_i);
@@ -678,6 +701,7 @@ int main(void)
 
     tcase_set_timeout(tc, 60);
     tcase_add_loop_test(tc, a_chain_comes_back_with_its_bytes, 0, all);
+    tcase_add_loop_test(tc, what_goes_through_a_queue_is_counted, 0, all);
     tcase_add_loop_test(tc, rings_go_round_many_times, 0, all);
     tcase_add_loop_test(tc, chains_may_come_back_in_another_order, 0, all);
     tcase_add_loop_test(tc, an_unpopped_chain_is_popped_again, 0, all);
