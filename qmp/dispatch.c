@@ -83,17 +83,22 @@ static bool read_envelope(const QmpCall *call, json_object *request, Envelope *e
     return true;
 }
 
-/* While a session negotiates, there is one command for it; afterwards, all but that one. */
-static bool check_moment(const QmpCall *call, const char *name, GError **error)
+/*
+ * While a session negotiates, there is one command for it; afterwards, all but that one.  A few
+ * commands may come without: people type them as StratoVirt's guide has them.
+ */
+static bool check_moment(const QmpCall *call, const char *name, bool early, GError **error)
 {
     bool negotiation = strcmp(name, NEGOTIATION) == 0;
-    bool negotiated = qmp_session_negotiated(call->session);
 
-    if (!negotiated && !negotiation) {
+    if (!qmp_session_negotiated(call->session) && early) {
+        qmp_session_begin_early(call->session);
+    }
+    if (!qmp_session_negotiated(call->session) && !negotiation) {
         return qmp_fail(error, QMP_ERROR_COMMAND_NOT_FOUND,
                         "Expecting capabilities negotiation with '" NEGOTIATION "'");
     }
-    if (negotiated && negotiation) {
+    if (negotiation && !qmp_session_may_negotiate(call->session)) {
         return qmp_fail(error, QMP_ERROR_COMMAND_NOT_FOUND,
                         "Capabilities negotiation is already complete, command ignored");
     }
@@ -112,7 +117,7 @@ static const QmpCommand *find_command(const QmpCall *call, const Envelope *envel
     if (command && envelope->oob && !command->allow_oob) {
         return fail_null(error, VMM_ERROR_WIRE, "The command %s does not support OOB", name);
     }
-    if (!check_moment(call, name, error)) {
+    if (!check_moment(call, name, command && command->early, error)) {
         return NULL;
     }
     if (!command) {

@@ -5,7 +5,7 @@
 
 A schema file is one subject: {"subject", "doc", "entries": [...]}.  An entry is one of
 
-    {"command": NAME, "doc", "arguments": MEMBERS, "returns": TYPE, "oob": true, "errors": {CLASS: WHEN}}
+    {"command": NAME, "doc", "arguments": MEMBERS, "returns": TYPE, "oob": true, "early": true, "errors": {CLASS: WHEN}}
     {"event":   NAME, "doc", "data": MEMBERS, "limited": true, "key": MEMBER}
     {"struct":  NAME, "doc", "members": MEMBERS, "tag": MEMBER, "variants": {VALUE: STRUCT}}
     {"enum":    NAME, "doc", "values": {VALUE: DOC}}
@@ -259,6 +259,7 @@ class CWriter:
             row = f'{{.name = "{name}", .run = run_{symbol}'
             row += f", .arguments = &type_args_{symbol}" if has else ""
             row += ", .allow_oob = true" if self.schema.commands[name].get("oob") else ""
+            row += ", .early = true" if self.schema.commands[name].get("early") else ""
             rows.append(f"    {row}}},")
         out += ["const QmpCommand qmp_commands[] = {", *rows, "};",
                 "const size_t qmp_num_commands = G_N_ELEMENTS(qmp_commands);\n",

@@ -62,6 +62,7 @@ typedef struct QmpCommand {
     const QmpType *arguments; /* NULL: none */
     bool (*run)(QmpCall *call, const void *arguments, QmpReply *reply, GError **error);
     bool allow_oob;
+    bool early; /* may be a session's first word, in place of a negotiation */
 } QmpCommand;
 
 /* An event that a guest can cause at will goes out once a second per key at most, the latest. */

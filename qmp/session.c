@@ -26,6 +26,7 @@ struct QmpSession {
     size_t output_done;
     bool cut_off;
     bool negotiated;
+    bool early; /* negotiated, but not in so many words */
     bool oob;
     QmpWork *work;             /* of the command under way, or NULL */
     json_object *work_request; /* its request */
@@ -288,7 +289,19 @@ bool qmp_session_negotiated(const QmpSession *session)
 void qmp_session_negotiate(QmpSession *session, bool oob)
 {
     session->negotiated = true;
+    session->early = false;
     session->oob = oob;
+}
+
+void qmp_session_begin_early(QmpSession *session)
+{
+    session->negotiated = true;
+    session->early = true;
+}
+
+bool qmp_session_may_negotiate(const QmpSession *session)
+{
+    return !session->negotiated || session->early;
 }
 
 bool qmp_session_has_oob(const QmpSession *session)

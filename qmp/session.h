@@ -73,6 +73,10 @@ void qmp_session_event(QmpSession *session, const char *name, int64_t time_us, j
 
 bool qmp_session_negotiated(const QmpSession *session);
 void qmp_session_negotiate(QmpSession *session, bool oob);
+
+/* The client just begins, as those of StratoVirt do; it may still negotiate, once. */
+void qmp_session_begin_early(QmpSession *session);
+bool qmp_session_may_negotiate(const QmpSession *session);
 bool qmp_session_has_oob(const QmpSession *session);
 
 /* request is answered by end_work: as done, or with the error. */

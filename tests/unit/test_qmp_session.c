@@ -80,6 +80,22 @@ START_TEST(events_come_before_the_answer_of_the_command_that_caused_them)
 }
 END_TEST
 
+START_TEST(a_client_may_begin_with_what_needs_no_negotiation)
+{
+    g_autoptr(QmpSession) fresh = qmp_bench_session(&bench, false, false);
+    g_autofree char *cont = qmp_bench_ask(fresh, "{\"execute\":\"cont\"}");
+    g_autofree char *seen = kinds(cont);
+    g_autofree char *name = qmp_bench_ask(fresh, "{\"execute\":\"query-name\"}");
+    g_autofree char *first = qmp_bench_ask(fresh, "{\"execute\":\"qmp_capabilities\"}");
+    g_autofree char *second = qmp_bench_ask(fresh, "{\"execute\":\"qmp_capabilities\"}");
+
+    ck_assert_str_eq(seen, "RESUME return");
+    ck_assert_str_eq(name, RETURN);
+    ck_assert_str_eq(first, RETURN);
+    ck_assert_ptr_nonnull(strstr(second, "already complete"));
+}
+END_TEST
+
 START_TEST(events_go_to_every_session_that_has_negotiated_and_to_no_other)
 {
     g_autoptr(QmpSession) other = qmp_bench_session(&bench, true, false);
@@ -266,6 +282,7 @@ int main(void)
     tcase_set_timeout(tc, 60);
     tcase_add_test(tc, the_greeting_comes_first_and_names_both_versions);
     tcase_add_test(tc, events_come_before_the_answer_of_the_command_that_caused_them);
+    tcase_add_test(tc, a_client_may_begin_with_what_needs_no_negotiation);
     tcase_add_test(tc, events_go_to_every_session_that_has_negotiated_and_to_no_other);
     tcase_add_test(tc, events_of_another_thread_arrive_in_order);
     tcase_add_test(tc, what_a_guest_can_cause_at_will_is_sent_once_a_second);
