@@ -33,6 +33,7 @@ static const SandboxValue requests[] = {
     {KVM_GET_DEBUGREGS, V},
     {KVM_GET_FPU, V},
     {KVM_GET_LAPIC, V},
+    {KVM_NMI, V},
     {KVM_GET_MSRS, V},
     {KVM_GET_MSR_INDEX_LIST, M | V},
     {KVM_GET_NESTED_STATE, V},

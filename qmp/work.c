@@ -6,6 +6,7 @@
 #include "util/error.h"
 #include "util/fd.h"
 #include "util/lock.h"
+#include "util/thread.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -102,7 +103,7 @@ bool qmp_work_start(QmpCall *call, const QmpWorkOps *ops, void *opaque, GError *
     if (work->cancel_fd < 0) {
         fail_errno(error, errno, "eventfd");
     } else {
-        work->thread = g_thread_try_new(ops->thread_name, work_thread, work, error);
+        work->thread = thread_start(THREAD_MIGRATION, ops->thread_name, work_thread, work, error);
     }
     if (!work->thread) {
         qmp_work_free(work);

@@ -334,7 +334,7 @@ START_TEST(a_vm_that_was_kept_after_its_shutdown_needs_a_reset)
     Bench b;
 
     bench_begin(&b);
-    b.config->on_shutdown = SHUTDOWN_ACTION_PAUSE;
+    b.vm->actions.shutdown = SHUTDOWN_ACTION_PAUSE;
     cont(&b);
     vm_shutdown(b.vm, /* from_guest= */ true, "guest-shutdown");
     expect_text(b.events, "SHUTDOWN STOP ");
@@ -354,7 +354,7 @@ START_TEST(quit_ends_with_its_status_whatever_else_was_asked_for)
     Bench b;
 
     bench_begin(&b);
-    b.config->on_shutdown = SHUTDOWN_ACTION_PAUSE;
+    b.vm->actions.shutdown = SHUTDOWN_ACTION_PAUSE;
     cont(&b);
     vm_request(b.vm, &(VmRequest){.kind = VM_REQUEST_EXIT, .reason = "host-ui", .exit_status = 3});
     run_until(&b, "SHUTDOWN");
@@ -458,7 +458,7 @@ START_TEST(a_panic_comes_to_what_was_asked_for)
     Bench b;
 
     bench_begin(&b);
-    b.config->on_panic = panic->action;
+    b.vm->actions.panic = panic->action;
     cont(&b);
     vm_request(b.vm, &(VmRequest){.kind = VM_REQUEST_PANIC, .from_guest = true, .text = "oops"});
     run_until(&b, "GUEST_PANICKED");
@@ -476,7 +476,7 @@ START_TEST(a_triple_fault_is_a_reset_unless_reboots_end_the_vm)
     Bench b;
 
     bench_begin(&b);
-    b.config->on_reboot = is_kept ? REBOOT_ACTION_RESET : REBOOT_ACTION_SHUTDOWN;
+    b.vm->actions.reboot = is_kept ? REBOOT_ACTION_RESET : REBOOT_ACTION_SHUTDOWN;
     fake_set_script(b.vm->hypervisor, 1, script, G_N_ELEMENTS(script));
     cont(&b);
     run_until(&b, is_kept ? "RESET" : "SHUTDOWN");
@@ -554,7 +554,7 @@ START_TEST(requests_of_many_threads_are_all_acted_on)
     Bench b;
 
     bench_begin(&b);
-    b.config->on_panic = PANIC_ACTION_NONE;
+    b.vm->actions.panic = PANIC_ACTION_NONE;
     cont(&b);
     for (unsigned i = 0; i < THREADS; i++) {
         threads[i] = g_thread_new("asker", ask_often, b.vm);
