@@ -171,7 +171,7 @@ bool bus_read(Bus *bus, uint64_t address, unsigned size, uint64_t *ret_value)
     const BusWindow *window = bus_find(table, address, size);
 
     if (!window) {
-        trace(bus_unclaimed, "read %s 0x%" PRIx64 " size %u", bus->name, address, size);
+        TRACE(bus_unclaimed, "read %s 0x%" PRIx64 " size %u", bus->name, address, size);
         *ret_value = UINT64_MAX;
         return false;
     }
@@ -185,7 +185,7 @@ bool bus_write(Bus *bus, uint64_t address, unsigned size, uint64_t value)
     const BusWindow *window = bus_find(table, address, size);
 
     if (!window) {
-        trace(bus_unclaimed, "write %s 0x%" PRIx64 " size %u", bus->name, address, size);
+        TRACE(bus_unclaimed, "write %s 0x%" PRIx64 " size %u", bus->name, address, size);
         return false;
     }
     window->ops->write(window->opaque, address - window->base, size, value);

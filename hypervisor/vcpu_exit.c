@@ -162,7 +162,7 @@ bool vcpu_handle_exit(Vcpu *vcpu, const VcpuHooks *hooks, void *opaque, int resu
 
     atomic_fetch_add_explicit(&vcpu->exits[MIN(number, VCPU_EXIT_REASONS - 1)], 1,
                               memory_order_relaxed);
-    trace(vcpu_exit, "vcpu %u reason %u", vcpu->index, number);
+    TRACE(vcpu_exit, "vcpu %u reason %u", vcpu->index, number);
     if (!fn) {
         g_autofree char *reason = g_strdup_printf("unexpected exit reason %u", number);
 

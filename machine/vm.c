@@ -201,7 +201,7 @@ Device *vm_find_device(const Vm *vm, const char *id)
 static void set_state(Vm *vm, RunState state)
 {
     g_assert(run_state_may_follow(vm->state, state));
-    trace(vm_state, "%s", run_state_name(state));
+    TRACE(vm_state, "%s", run_state_name(state));
     vm->state = state;
 }
 

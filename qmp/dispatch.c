@@ -136,7 +136,7 @@ static bool execute(QmpCall *call, json_object *request, QmpReply *reply, GError
         return false;
     }
     command = find_command(call, &envelope, error);
-    trace(qmp_command, "%s", envelope.command ? envelope.command : "");
+    TRACE(qmp_command, "%s", envelope.command ? envelope.command : "");
     return command &&
            qmp_arguments_read(&arguments, command->arguments, envelope.arguments, error) &&
            command->run(call, arguments.value, reply, error);

@@ -79,7 +79,7 @@ const QmpEventType *qmp_event_find(const char *name)
 
 static void deliver(QmpEvents *events, const Event *event)
 {
-    trace(qmp_event, "%s", event->name);
+    TRACE(qmp_event, "%s", event->name);
     events->deliver(events->opaque, event->name, event->time_us, event->data);
 }
 

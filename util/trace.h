@@ -6,7 +6,7 @@
  * Tracepoints: lines in the log that are wanted now and then, and cost one predictable branch
  * otherwise.
  *
- *     trace(virtio_kick, "%s queue %u", dev->base.id, index);
+ *     TRACE(virtio_kick, "%s queue %u", dev->base.id, index);
  *
  * They are switched by name or pattern while the VM runs (QMP's trace-event-set-state).  Like the
  * log, they belong to the process.
@@ -45,14 +45,14 @@ typedef enum TracePoint {
 extern atomic_bool trace_switches[TRACE_COUNT];
 void trace_write(TracePoint point, const char *fmt, ...) G_GNUC_PRINTF(2, 3) __attribute__((cold));
 
-#define trace_is_on(point)                                                                        \
+#define TRACE_IS_ON(point)                                                                        \
     (__builtin_expect(atomic_load_explicit(&trace_switches[TRACE_##point], memory_order_relaxed), \
                       0))
 
 /* Any thread.  The arguments are evaluated only if the point is on. */
-#define trace(point, ...)                            \
+#define TRACE(point, ...)                            \
     do {                                             \
-        if (trace_is_on(point)) {                    \
+        if (TRACE_IS_ON(point)) {                    \
             trace_write(TRACE_##point, __VA_ARGS__); \
         }                                            \
     } while (0)

@@ -168,7 +168,7 @@ void block_submit(BlockBackend *blk, BlockRequest *request)
 {
     int error = check_request(blk, request);
 
-    trace(block_submit, "%s %s at %" PRIu64 ": %" PRIu64, blk->id ? blk->id : "",
+    TRACE(block_submit, "%s %s at %" PRIu64 ": %" PRIu64, blk->id ? blk->id : "",
           block_op_name(request->op), request->offset, request->bytes);
     block_loop_enter(blk->loop);
     request->top = blk;
@@ -207,7 +207,7 @@ void block_complete(BlockRequest *request, int error)
     BlockBackend *blk = request->top;
     BlockOp op = request->op;
 
-    trace(block_done, "%s %s at %" PRIu64 ": %" PRIu64 ", error %d", blk->id ? blk->id : "",
+    TRACE(block_done, "%s %s at %" PRIu64 ": %" PRIu64 ", error %d", blk->id ? blk->id : "",
           block_op_name(op), request->offset, request->bytes, error);
     g_clear_pointer(&request->rest, g_free);
     count_add(&blk->count[op].requests, 1);

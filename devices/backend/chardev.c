@@ -84,9 +84,9 @@ char *chardev_describe(const Chardev *chr)
 static void chardev_notify(Chardev *chr, ChardevEvent event)
 {
     if (event == CHARDEV_OPENED) {
-        trace(chardev_open, "%s", chr->id);
+        TRACE(chardev_open, "%s", chr->id);
     } else if (event == CHARDEV_CLOSED) {
-        trace(chardev_close, "%s", chr->id);
+        TRACE(chardev_close, "%s", chr->id);
     }
     if (chr->frontend && chr->frontend->event) {
         chr->frontend->event(chr->frontend_opaque, event);

@@ -202,7 +202,7 @@ bool virtq_pop(VirtQueue *q, VirtChain *chain)
     }
     q->in_flight += chain->ring_slots;
     chain->popped_ns = loop_now_ns();
-    trace(virtio_pop, "%s queue %u: %" PRIu64 " out, %" PRIu64 " in", q->dev->base.id, q->index,
+    TRACE(virtio_pop, "%s queue %u: %" PRIu64 " out, %" PRIu64 " in", q->dev->base.id, q->index,
           chain->out_bytes, chain->in_bytes);
     return true;
 }
@@ -234,7 +234,7 @@ void virtq_push(VirtQueue *q, const VirtChain *chain, uint32_t written)
 {
     g_assert(q->in_flight >= chain->ring_slots);
     count_chain(&q->count, chain, written);
-    trace(virtio_push, "%s queue %u: %" PRIu32, q->dev->base.id, q->index, written);
+    TRACE(virtio_push, "%s queue %u: %" PRIu32, q->dev->base.id, q->index, written);
     q->layout->push(q, chain, written);
     q->in_flight -= chain->ring_slots;
     q->unsignalled = (uint16_t)MIN(q->unsignalled + chain->ring_slots, UINT16_MAX);
@@ -250,7 +250,7 @@ void virtq_notify(VirtQueue *q)
 
     q->unsignalled = 0;
     if (wanted && q->dev->transport.interrupt) {
-        trace(virtio_interrupt, "%s queue %u", q->dev->base.id, q->index);
+        TRACE(virtio_interrupt, "%s queue %u", q->dev->base.id, q->index);
         q->dev->transport.interrupt(q->dev->transport.opaque, VIRTIO_INTERRUPT_QUEUE, q->index);
     }
 }

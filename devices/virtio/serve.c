@@ -234,7 +234,7 @@ void virtio_kick(VirtioDevice *dev, uint32_t index)
     if (!q) {
         return;
     }
-    trace(virtio_kick, "%s queue %u", dev->base.id, index);
+    TRACE(virtio_kick, "%s queue %u", dev->base.id, index);
     if (!dev->threaded) {
         serve_call(dev, do_kick, q);
         return;

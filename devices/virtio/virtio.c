@@ -151,7 +151,7 @@ static void set_status_locked(VirtioDevice *dev, uint8_t value) REQUIRES(&dev->l
 
 void virtio_set_status(VirtioDevice *dev, uint8_t value)
 {
-    trace(virtio_status, "%s 0x%x", dev->base.id, value);
+    TRACE(virtio_status, "%s 0x%x", dev->base.id, value);
     mutex_lock(&dev->lock);
     if (value == 0) {
         reset_locked(dev);

@@ -46,7 +46,7 @@ START_TEST(a_point_that_is_off_evaluates_and_writes_nothing)
     g_autofree char *text = NULL;
 
     evaluated = 0;
-    trace(virtio_kick, "%d", evaluate());
+    TRACE(virtio_kick, "%d", evaluate());
     text = logged();
     ck_assert_int_eq(evaluated, 0);
     ck_assert_str_eq(text, "");
@@ -61,8 +61,8 @@ START_TEST(a_point_that_is_on_writes_one_line_with_time_and_thread)
     trace_set(TRACE_virtio_kick, true);
     ck_assert(trace_get(TRACE_virtio_kick));
     ck_assert(!trace_get(TRACE_virtio_pop));
-    trace(virtio_kick, "disk %d", 7);
-    trace(virtio_pop, "disk %d", 8);
+    TRACE(virtio_kick, "disk %d", 7);
+    TRACE(virtio_pop, "disk %d", 8);
     text = logged();
     ck_assert(g_str_has_prefix(text, "stencil: trace: "));
     ck_assert_msg(g_str_has_suffix(text, end), "%s", text);
