@@ -105,6 +105,7 @@ typedef struct RamBackend {
     int fd;             /* -1 when anonymous */
     uint64_t fd_offset;
     bool shared;
+    bool has_name; /* a file of the user's, which is there when the VM is gone */
     bool rom;
     bool exclude_from_core;
     RamPolicy policy;

@@ -122,6 +122,7 @@ static bool open_file(RamBackend *backend, const RamBackendConfig *config, GErro
         backend->fd = open_in_directory(config->path, error);
     } else {
         backend->fd = fd_sets_open(config->fd_sets, config->path, flags, 0600, error);
+        backend->has_name = true;
     }
     if (backend->fd < 0) {
         return false;

@@ -73,7 +73,12 @@ static bool add_and_place(Placement *p, RamBackendConfig *config, GError **error
             !choose_mode(p, config, &image.mode, error)) {
             return false;
         }
-        config->image = image.fd >= 0 ? &image : NULL; /* ROM is what the user gave */
+        if (image.fd < 0 && config->kind != RAM_FILE) {
+            return fail(error, VMM_ERROR_CONFIG,
+                        "memory %s: the template does not hold it: expected the file that does",
+                        config->id);
+        }
+        config->image = image.fd >= 0 ? &image : NULL;
     }
     backend = guest_mem_add_backend(p->memory, config, error);
     return backend && place_backend(p, backend, error);

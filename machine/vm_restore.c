@@ -152,6 +152,12 @@ static bool load_block(Vm *vm, const TemplateReader *reader, const RamBlock *blo
     if (!template_reader_image(reader, backend->id, backend->size, &image, error)) {
         return false;
     }
+    if (image.fd < 0) {
+        return backend->has_name ||
+               fail(error, VMM_ERROR_CONFIG,
+                    "memory %s: the template does not hold it: expected the file that does",
+                    backend->id);
+    }
     part = (FilePart){
         .fd = image.fd,
         .name = image.name,

@@ -215,6 +215,7 @@ bool migration_save(Migration *m, const char *uri, GError **error)
         .direct_io = m->params.direct_io,
         .bandwidth = m->params.max_bandwidth,
         .threads = (unsigned)m->params.multifd_channels,
+        .ignore_shared = m->params.cap[MIGRATION_CAP_IGNORE_SHARED],
     };
     MigrationUri target;
     GError *failure = NULL;

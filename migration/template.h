@@ -52,6 +52,7 @@ typedef struct TemplateSaveParams {
     bool direct_io;     /* write memory past the page cache */
     uint64_t bandwidth; /* of memory, in bytes a second; 0: no limit */
     unsigned threads;   /* that write memory; 0: as many as there are host CPUs, at most 16 */
+    bool ignore_shared; /* RAM that is shared with a file of the user's stays in it */
 } TemplateSaveParams;
 
 /* Any thread reads it, while it grows. */

@@ -30,7 +30,13 @@ struct TemplateSave {
     TemplateProgress progress;
 };
 
-static void collect_ram(TemplateSave *save, const GuestMemory *memory)
+/* The rest the user gives again: ROM, which the guest cannot change, and files that have it. */
+static bool is_stored(const RamBackend *backend, bool ignore_shared)
+{
+    return !backend->rom && !(ignore_shared && backend->shared && backend->has_name);
+}
+
+static void collect_ram(TemplateSave *save, const GuestMemory *memory, bool ignore_shared)
 {
     size_t count;
     const RamBlock *blocks = guest_mem_blocks(memory, &count);
@@ -39,8 +45,7 @@ static void collect_ram(TemplateSave *save, const GuestMemory *memory)
         RamBackend *backend = blocks[i].backend;
 
         if (!g_ptr_array_find(save->ram, backend, NULL)) {
-            bool stored =
-                !backend->rom; /* the user gives it again, and the guest cannot change it */
+            bool stored = is_stored(backend, ignore_shared);
 
             g_ptr_array_add(save->ram, backend);
             template_map_add(save->map, backend->id, backend->size, stored);
@@ -61,7 +66,7 @@ TemplateSave *template_save_new(const TemplateSaveParams *params, const GuestMem
     save->ram = g_ptr_array_new();
     save->map = template_map_new();
     state_builder_init(&save->state);
-    collect_ram(save, memory);
+    collect_ram(save, memory, params->ignore_shared);
     if (!template_dir_init(&save->dir, params->dir, params->direct_io, error)) {
         return NULL;
     }
