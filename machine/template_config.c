@@ -26,6 +26,15 @@ static const struct {
     {"memory", memory_host_keys},
 };
 
+/* One object here beside the same of the template; NULL: nothing but defaults. */
+typedef struct Comparison {
+    GString *differences;
+    const char *where;
+    json_object *here;
+    json_object *saved;
+    const char *const *host_keys;
+} Comparison;
+
 static json_object *member(json_object *object, const char *name)
 {
     json_object *value = NULL;
@@ -54,28 +63,30 @@ static void note(GString *differences, const char *where, const char *key, json_
                            here_words, words(saved));
 }
 
-/* Both may be NULL: nothing but defaults. */
-static void compare_objects(GString *differences, const char *where, json_object *here,
-                            json_object *saved, const char *const *host_keys)
+/* Every key of `keys`, which is one of the two; with only_missing those that `here` lacks. */
+static void compare_keys(const Comparison *c, json_object *keys, bool only_missing)
 {
-    json_object_object_foreach(here ? here : saved, key, unused)
-    {
-        (void)unused;
-        json_object *a = member(here, key);
-        json_object *b = member(saved, key);
+    struct json_object_iterator at = json_object_iter_begin(keys);
+    struct json_object_iterator end = json_object_iter_end(keys);
 
-        if (!is_in(host_keys, key) && !json_object_equal(a, b)) {
-            note(differences, where, key, a, b);
+    for (; !json_object_iter_equal(&at, &end); json_object_iter_next(&at)) {
+        const char *key = json_object_iter_peek_name(&at);
+        json_object *a = member(c->here, key);
+        json_object *b = member(c->saved, key);
+
+        if (!is_in(c->host_keys, key) && !(only_missing && a) && !json_object_equal(a, b)) {
+            note(c->differences, c->where, key, a, b);
         }
     }
-    if (!here || !saved) {
-        return;
+}
+
+static void compare_objects(const Comparison *c)
+{
+    if (c->here) {
+        compare_keys(c, c->here, /* only_missing= */ false);
     }
-    json_object_object_foreach(saved, saved_key, value)
-    {
-        if (!is_in(host_keys, saved_key) && !member(here, saved_key)) {
-            note(differences, where, saved_key, NULL, value);
-        }
+    if (c->saved) {
+        compare_keys(c, c->saved, /* only_missing= */ true);
     }
 }
 
@@ -90,7 +101,7 @@ static void compare_devices(GString *differences, json_object *here, json_object
         json_object *b = i < n_saved ? json_object_array_get_idx(saved, i) : NULL;
 
         if (a && b) {
-            compare_objects(differences, where, a, b, device_host_keys);
+            compare_objects(&(Comparison){differences, where, a, b, device_host_keys});
         } else {
             note(differences, where, NULL, a, b);
         }
@@ -103,12 +114,10 @@ bool template_config_check(const VmConfig *config, json_object *saved, GError **
     g_autoptr(GString) differences = g_string_new(NULL);
 
     for (size_t i = 0; i < G_N_ELEMENTS(sections); i++) {
-        json_object *a = member(here, sections[i].name);
-        json_object *b = member(saved, sections[i].name);
+        const char *name = sections[i].name;
 
-        if (a || b) {
-            compare_objects(differences, sections[i].name, a, b, sections[i].host_keys);
-        }
+        compare_objects(&(Comparison){differences, name, member(here, name), member(saved, name),
+                                      sections[i].host_keys});
     }
     if (!json_object_equal(member(here, "numa"), member(saved, "numa"))) {
         note(differences, "numa", NULL, member(here, "numa"), member(saved, "numa"));
