@@ -108,11 +108,14 @@ void human_show_blockstats(GString *out, json_object *reply)
 {
     for (size_t i = 0; i < length(reply); i++) {
         json_object *drive = json_object_array_get_idx(reply, i);
+        json_object *stats = get(drive, "stats");
+        struct json_object_iterator at = json_object_iter_begin(stats);
+        struct json_object_iterator end = json_object_iter_end(stats);
 
         g_string_append_printf(out, "%s:", text_of(drive, "device"));
-        json_object_object_foreach(get(drive, "stats"), name, value)
-        {
-            g_string_append_printf(out, " %s=%s", name, json_object_get_string(value));
+        for (; !json_object_iter_equal(&at, &end); json_object_iter_next(&at)) {
+            g_string_append_printf(out, " %s=%s", json_object_iter_peek_name(&at),
+                                   json_object_get_string(json_object_iter_peek_value(&at)));
         }
         g_string_append(out, "\r\n");
     }

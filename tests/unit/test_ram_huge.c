@@ -110,6 +110,7 @@ START_TEST(pages_are_promised_before_they_are_touched)
     const RamBackendConfig config = huge(RAM_BYTES);
     g_autoptr(RamBackend) backend = make(&config);
 
+    ck_assert_ptr_nonnull(backend);
     ck_assert_uint_eq(unclaimed_pages(), before - RAM_BYTES / HUGE_BYTES);
 }
 END_TEST
@@ -138,6 +139,7 @@ START_TEST(preallocation_takes_the_pages_at_once)
 
     g_autoptr(RamBackend) backend = make(&config);
 
+    ck_assert_ptr_nonnull(backend);
     ck_assert_uint_eq(pool_count("free_hugepages"), before - RAM_BYTES / HUGE_BYTES);
 }
 END_TEST
