@@ -81,6 +81,7 @@ static bool add_and_place(Placement *p, RamBackendConfig *config, GError **error
         config->image = image.fd >= 0 ? &image : NULL;
     }
     backend = guest_mem_add_backend(p->memory, config, error);
+    config->image = NULL; /* the backend has it by now */
     return backend && place_backend(p, backend, error);
 }
 

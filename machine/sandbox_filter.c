@@ -84,6 +84,20 @@ static int compare_numbers(const void *a, const void *b)
     return (left > right) - (left < right);
 }
 
+/* Those of one list that this role may use; the new count. */
+static size_t add_values(const Builder *b, const SandboxValues *from, uint32_t *values,
+                         size_t count)
+{
+    for (size_t i = 0; i < from->count; i++) {
+        if (!(from->value[i].roles & b->roles)) {
+            continue;
+        }
+        g_assert(count < MAX_VALUES);
+        values[count++] = from->value[i].value;
+    }
+    return count;
+}
+
 static size_t collect_values(const Builder *b, const SandboxCheck *check, uint32_t *values)
 {
     size_t count = 0;
@@ -92,14 +106,7 @@ static size_t collect_values(const Builder *b, const SandboxCheck *check, uint32
         values[count++] = b->pid;
     }
     for (size_t list = 0; list < G_N_ELEMENTS(check->values) && check->values[list]; list++) {
-        const SandboxValues *from = check->values[list];
-
-        for (size_t i = 0; i < from->count; i++) {
-            if (from->value[i].roles & b->roles) {
-                g_assert(count < MAX_VALUES);
-                values[count++] = from->value[i].value;
-            }
-        }
+        count = add_values(b, check->values[list], values, count);
     }
     qsort(values, count, sizeof(*values), compare_numbers);
     return count;

@@ -17,7 +17,7 @@
 
 typedef struct TemplateImage {
     uint8_t id[TEMPLATE_MAP_NAME_BYTES]; /* of the backend; text that ends in a zero */
-    uint8_t stored;                      /* 0: `memory` does not have it: ROM, or a file that has it */
+    uint8_t stored; /* 0: `memory` does not have it: ROM, or a file that has it */
     uint64_t offset;
     uint64_t size;
 } TemplateImage;

@@ -146,8 +146,8 @@ def shell_edits_and_completes(tool, vm, folder):
         shell.type("qom-list pa\t/machine\r")  # an argument's name from the schema
         shell.expect("peripheral")
         shell.expect_prompt("sample> ")
-        shell.type("query-cpu\t")
-        shell.expect("query-cpu-definitions  query-cpus-fast\r\n")
+        shell.type("system_\t")
+        shell.expect("system_powerdown  system_reset\r\n")
         shell.expect_prompt("sample> ")
         shell.type("\x03wait runn\t\r")  # Ctrl-C gives up a line
         assert "no state" not in shell.expect_prompt("sample> ")

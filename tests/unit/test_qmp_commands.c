@@ -427,7 +427,11 @@ START_TEST(memory_is_read_as_a_number_in_hexadecimal)
     expect(GPA_IS("0x3d00"),
            GENERIC("Parameter 'gpa' expects a number in hexadecimal (got: '0x3d00')"));
     expect(GPA_IS(""), GENERIC("Parameter 'gpa' expects a number in hexadecimal (got: '')"));
-    ck_assert_ptr_nonnull(member(ask(GPA_IS("ffffffff")), "error"));
+
+    json_object *beyond = ask(GPA_IS("ffffffff"));
+
+    ck_assert_ptr_nonnull(member(beyond, "error"));
+    json_object_put(beyond);
 }
 END_TEST
 

@@ -194,7 +194,7 @@ END_TEST
 int main(void)
 {
     g_autofree char *folder = find_mount();
-    TCase *tc = tcase_create("ram_huge");
+    TCase *tc;
 
     if (unclaimed_pages() < NEEDED) {
         printf("skipped: %" G_GUINT64_FORMAT " free huge pages of 2 MiB, %u are needed "
@@ -202,6 +202,7 @@ int main(void)
                unclaimed_pages(), NEEDED);
         return SKIP;
     }
+    tc = tcase_create("ram_huge");
     tcase_add_loop_test(tc, a_memfd_takes_its_pages_from_the_pool_and_gives_them_back, 0, 2);
     tcase_add_test(tc, a_size_of_no_whole_huge_pages_has_one_more);
     tcase_add_test(tc, pages_are_promised_before_they_are_touched);
