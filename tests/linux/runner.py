@@ -22,6 +22,8 @@ from tests.rig.guest import Drive, Guest
 from tests.rig.job import HostGone
 
 CASE_LIMIT = 180
+STALL_TRIES = 2
+HOST_TRIES = 3
 TAIL_LINES = 25
 
 
@@ -103,23 +105,29 @@ class Runner:
         return self.counts["not ok"] == 0
 
     def run_case(self, case: Case) -> None:
-        """A case whose emulated host failed, or whose guest stalled there, is tried once more.
+        """A case whose emulated host failed, or whose guest stalled there, is tried again.
 
-        Nested guests of the emulated processor lose a wake-up now and then under QEMU too, so a
-        stall does not tell whose fault it is: a case that passes only then is no pass, it is
-        skipped with that reason.  A wrong answer is a failure at once.
+        A host that hangs says nothing about the case, so it gets HOST_TRIES of them.  Nested guests
+        of the emulated processor lose a wake-up now and then under QEMU too, so a stall does not
+        tell whose fault it is: a case that passes only at the second try is no pass, it is skipped
+        with that reason.  A wrong answer is a failure at once.
         """
-        outcome, seconds, detail = self.attempt(case)
-        if outcome in ("stalled", "host failed"):
-            print(f"# a second try on a fresh host: {case.sentence}", flush=True)
+        stalls = failed_hosts = 0
+        while True:
+            outcome, seconds, detail = self.attempt(case)
+            stalls += outcome == "stalled"
+            failed_hosts += outcome == "host failed"
+            if outcome not in ("stalled", "host failed"):
+                break
+            if stalls == STALL_TRIES or failed_hosts == HOST_TRIES:
+                outcome = "not ok"
+                break
+            print(f"# another try on a fresh host: {case.sentence}", flush=True)
             for line in detail.splitlines():
                 print(f"#   {line}", flush=True)
             self.drop_host()
-            first, (outcome, seconds, detail) = outcome, self.attempt(case)
-            if outcome == "ok" and first == "stalled":
-                outcome, detail = "skip", "stalled, then passed on a fresh host: proves neither"
-        if outcome in ("stalled", "host failed"):
-            outcome = "not ok"
+        if outcome == "ok" and stalls:
+            outcome, detail = "skip", "stalled, then passed on a fresh host: proves neither"
         self.report(outcome, case.sentence, seconds, detail)
 
     def attempt(self, case: Case):
