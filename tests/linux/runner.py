@@ -119,7 +119,10 @@ class Runner:
             failed_hosts += outcome == "host failed"
             if outcome not in ("stalled", "host failed"):
                 break
-            if stalls == STALL_TRIES or failed_hosts == HOST_TRIES:
+            if failed_hosts == HOST_TRIES:
+                outcome, detail = "skip", f"{HOST_TRIES} emulated hosts failed: {detail}"
+                break
+            if stalls == STALL_TRIES:
                 outcome = "not ok"
                 break
             print(f"# another try on a fresh host: {case.sentence}", flush=True)
