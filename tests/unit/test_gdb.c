@@ -514,8 +514,8 @@ START_TEST(a_vcpu_that_fails_is_told_as_an_abort)
 
     bench_start(&b, script, G_N_ELEMENTS(script));
     ask(&b, "c", "T06thread:1;");
-    ck_assert_int_eq(b.vm->state, RUN_STATE_INTERNAL_ERROR);
     ask(&b, "c", "T06thread:1;"); /* it cannot go on */
+    ck_assert_int_eq(b.vm->state, RUN_STATE_INTERNAL_ERROR);
     bench_end(&b);
 }
 END_TEST
