@@ -41,7 +41,7 @@ RIG_FOLDER = "/scratch/payloads"
 RIG_MEMORY = "8G"
 RIG_WORD = "emulated-host"  # payloads forgive such a host what QEMU cannot do
 RIG_PATIENCE = 5  # times longer than on the machine itself
-RIG_LIMIT = 1800
+RIG_SILENCE = 500  # seconds; no case has as long
 QEMU_SLOTS = 8
 QEMU_SLOT_BASE = 0xfeb00000
 QEMU_SLOT_SIZE = 512
@@ -378,11 +378,14 @@ def run_on(kind, options):
 
 
 def show_until_end(host, job):
-    """Prints the job's output line by line while it runs."""
+    """Prints the job's output line by line while it runs; a host that falls silent is dead."""
+    # pylint: disable=import-outside-toplevel
+    from tests.rig.job import HostGone
+
     watch = host.stopwatch()
-    shown = 0
+    heard = shown = 0
     status = None
-    while status is None and watch.seconds() < RIG_LIMIT:
+    while status is None:
         try:
             status = job.wait(0.5)
         except TimeoutError:
@@ -390,9 +393,12 @@ def show_until_end(host, job):
         text = job.output()
         end = text.rfind("\n") + 1
         print(text[shown:end], end="", flush=True)
-        shown = max(shown, end)
+        if end > shown:
+            heard, shown = watch.seconds(), end
+        elif status is None and watch.seconds() - heard > RIG_SILENCE:
+            raise HostGone(f"no word from it for {RIG_SILENCE} s")
     print(job.errors(), end="", file=sys.stderr)
-    return 1 if status is None else status
+    return status
 
 
 def parse_arguments():

@@ -186,6 +186,46 @@ static void expect_events(Bench *b, const char *names)
     mutex_unlock(&b->events.lock);
 }
 
+/* What belongs to the main loop's thread is looked at there. */
+typedef struct Look {
+    Bench *b;
+    RunState state;
+    uint8_t *code;
+    bool ok;
+} Look;
+
+static void look_at_state(void *opaque)
+{
+    Look *look = opaque;
+
+    look->state = look->b->vm->state;
+}
+
+static RunState state_of(Bench *b)
+{
+    Look look = {.b = b};
+
+    loop_call(b->loop, look_at_state, &look);
+    return look.state;
+}
+
+#define CODE_BYTES 4
+
+static void look_at_code(void *opaque)
+{
+    Look *look = opaque;
+
+    look->ok = guest_mem_read(look->b->vm->memory, GPA(0x1000), look->code, CODE_BYTES, NULL);
+}
+
+static bool read_code(Bench *b, uint8_t code[CODE_BYTES])
+{
+    Look look = {.b = b, .code = code};
+
+    loop_call(b->loop, look_at_code, &look);
+    return look.ok;
+}
+
 START_TEST(a_session_begins_as_gdb_begins_it)
 {
     Bench b;
@@ -316,7 +356,7 @@ START_TEST(the_guest_runs_until_it_is_interrupted)
     fflush(b.peer);
     ck_assert_str_eq(hear(&b), "T02thread:1;");
     expect_events(&b, "RESUME STOP ");
-    ck_assert_int_eq(b.vm->state, RUN_STATE_PAUSED);
+    ck_assert_int_eq(state_of(&b), RUN_STATE_PAUSED);
     bench_end(&b);
 }
 END_TEST
@@ -331,7 +371,7 @@ START_TEST(a_hardware_breakpoint_stops_the_vm_in_state_debug)
     bench_start(&b, script, G_N_ELEMENTS(script));
     ask(&b, "Z1,1000,1", "OK");
     ask(&b, "vCont;c", "T05thread:1;hwbreak:;");
-    ck_assert_int_eq(b.vm->state, RUN_STATE_DEBUG);
+    ck_assert_int_eq(state_of(&b), RUN_STATE_DEBUG);
     expect_events(&b, "RESUME STOP ");
     ck_assert_uint_eq(vcpus_get(b.vm->vcpus, 1)->debug.num_points, 1);
     ck_assert_uint_eq(vcpus_get(b.vm->vcpus, 1)->debug.points[0].address, 0x1000);
@@ -387,8 +427,7 @@ START_TEST(a_software_breakpoint_is_in_memory_only_while_the_guest_runs)
     ck_assert_uint_eq(fake_given_back(b.vm->hypervisor), 1);
     ask(&b, "m1000,4", "11223344");
     say(&b, "c");
-    while (guest_mem_read(b.vm->memory, GPA(0x1000), code, sizeof(code), NULL) &&
-           memcmp(code, debug_target.breakpoint, bytes) != 0) {
+    while (read_code(&b, code) && memcmp(code, debug_target.breakpoint, bytes) != 0) {
         g_thread_yield(); /* until it is planted */
     }
     fputc(3, b.peer);
@@ -501,7 +540,7 @@ START_TEST(kill_ends_the_vm)
     ask(&b, "vKill;1", "OK");
     g_thread_join(b.thread); /* the loop has ended by itself */
     b.thread = g_thread_new("main loop", run_loop, &b);
-    ck_assert_int_eq(b.vm->state, RUN_STATE_SHUTDOWN);
+    ck_assert_int_eq(state_of(&b), RUN_STATE_SHUTDOWN);
     expect_events(&b, "SHUTDOWN ");
     bench_end(&b);
 }
@@ -515,7 +554,7 @@ START_TEST(a_vcpu_that_fails_is_told_as_an_abort)
     bench_start(&b, script, G_N_ELEMENTS(script));
     ask(&b, "c", "T06thread:1;");
     ask(&b, "c", "T06thread:1;"); /* it cannot go on */
-    ck_assert_int_eq(b.vm->state, RUN_STATE_INTERNAL_ERROR);
+    ck_assert_int_eq(state_of(&b), RUN_STATE_INTERNAL_ERROR);
     bench_end(&b);
 }
 END_TEST
