@@ -346,9 +346,8 @@ def run_in_rig(options):
     try:
         return run_on(EmulatedHost, options)
     except HostGone as error:
-        # Its kernel panicked or QEMU crashed: that says nothing of the payloads that were to come.
-        print(f"skip rig: the emulated host died, and the rest was not run: {error}")
-        return 0
+        print(f"not ok rig: {error}")
+        return 1
 
 
 def run_on(kind, options):
