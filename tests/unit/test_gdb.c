@@ -190,6 +190,9 @@ static void expect_events(Bench *b, const char *names)
 typedef struct Look {
     Bench *b;
     RunState state;
+    unsigned index;
+    DebugSettings debug;
+    unsigned count;
     uint8_t *code;
     bool ok;
 } Look;
@@ -207,6 +210,36 @@ static RunState state_of(Bench *b)
 
     loop_call(b->loop, look_at_state, &look);
     return look.state;
+}
+
+static void look_at_debug(void *opaque)
+{
+    Look *look = opaque;
+
+    look->debug = vcpus_get(look->b->vm->vcpus, look->index)->debug;
+}
+
+static DebugSettings debug_of(Bench *b, unsigned index)
+{
+    Look look = {.b = b, .index = index};
+
+    loop_call(b->loop, look_at_debug, &look);
+    return look.debug;
+}
+
+static void look_at_given_back(void *opaque)
+{
+    Look *look = opaque;
+
+    look->count = (unsigned)fake_given_back(look->b->vm->hypervisor);
+}
+
+static unsigned given_back(Bench *b)
+{
+    Look look = {.b = b};
+
+    loop_call(b->loop, look_at_given_back, &look);
+    return look.count;
 }
 
 #define CODE_BYTES 4
@@ -373,8 +406,8 @@ START_TEST(a_hardware_breakpoint_stops_the_vm_in_state_debug)
     ask(&b, "vCont;c", "T05thread:1;hwbreak:;");
     ck_assert_int_eq(state_of(&b), RUN_STATE_DEBUG);
     expect_events(&b, "RESUME STOP ");
-    ck_assert_uint_eq(vcpus_get(b.vm->vcpus, 1)->debug.num_points, 1);
-    ck_assert_uint_eq(vcpus_get(b.vm->vcpus, 1)->debug.points[0].address, 0x1000);
+    ck_assert_uint_eq(debug_of(&b, 1).num_points, 1);
+    ck_assert_uint_eq(debug_of(&b, 1).points[0].address, 0x1000);
     ask(&b, "z1,1000,1", "OK");
     ask(&b, "z1,1000,1", "E22");
     ask(&b, "D", "OK");
@@ -424,7 +457,7 @@ START_TEST(a_software_breakpoint_is_in_memory_only_while_the_guest_runs)
     ask(&b, "m1000,4", "11223344");
     ask(&b, "vCont;c", "T05thread:1;swbreak:;");
     /* The first was the guest's own, and it got it. */
-    ck_assert_uint_eq(fake_given_back(b.vm->hypervisor), 1);
+    ck_assert_uint_eq(given_back(&b), 1);
     ask(&b, "m1000,4", "11223344");
     say(&b, "c");
     while (read_code(&b, code) && memcmp(code, debug_target.breakpoint, bytes) != 0) {
@@ -467,9 +500,9 @@ START_TEST(a_step_holds_the_other_vcpus)
 
     bench_start(&b, script, G_N_ELEMENTS(script));
     ask(&b, "vCont;s:1", "T05thread:1;");
-    ck_assert(vcpus_get(b.vm->vcpus, 0)->debug.step);
-    ck_assert(vcpus_get(b.vm->vcpus, 0)->debug.mask);
-    ck_assert(!vcpus_get(b.vm->vcpus, 1)->debug.step);
+    ck_assert(debug_of(&b, 0).step);
+    ck_assert(debug_of(&b, 0).mask);
+    ck_assert(!debug_of(&b, 1).step);
     ask(&b, "vCont;s:1;c", "T05thread:1;");
     ask(&b, "Hg1", "OK");
     ask(&b, "qqemu.sstepbits", "ENABLE=1,NOIRQ=2,NOTIMER=4");
@@ -477,7 +510,7 @@ START_TEST(a_step_holds_the_other_vcpus)
     ask(&b, "qqemu.sstep", "0x1");
     ask(&b, "Qqemu.sstep=8", "E22");
     ask(&b, "s", "T05thread:1;");
-    ck_assert(!vcpus_get(b.vm->vcpus, 0)->debug.mask);
+    ck_assert(!debug_of(&b, 0).mask);
     ask(&b, "vCont;", "E22");
     ask(&b, "vCont;x", "E22");
     ask(&b, "vCont;s:9", "E22");
