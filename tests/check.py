@@ -7,9 +7,11 @@ the end is the list of suites, in the order in which they run: what is quick to 
 import argparse
 import json
 import os
+import queue
 import shutil
 import subprocess
 import sys
+import threading
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +19,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 BUILD = ROOT / "build"
 SKIP_STATUS = 77
+MOST_HOSTS = 4  # of the rig at once; each takes a processor and some GiB of memory
 
 # Profile: compiler and Meson settings.  "gcc" makes the binaries that are shipped and measured.
 PROFILES = {
@@ -119,6 +122,25 @@ def program_results(name: str, command, env=None):
         yield Result(name, "not ok", f"the runner ended with status {child.returncode}")
 
 
+def side_by_side(name: str, command):
+    """As program_results, for a runner that takes --part: an emulated host for each processor."""
+    results = queue.SimpleQueue()
+    parts = min(os.cpu_count() or 1, MOST_HOSTS)
+
+    def follow(part):
+        for result in program_results(name, [*command, "--part", f"{part}/{parts}"]):
+            results.put(result)
+        results.put(None)
+
+    for part in range(1, parts + 1):
+        threading.Thread(target=follow, args=(part,), daemon=True).start()
+    while parts:
+        result = results.get()
+        parts -= result is None
+        if result:
+            yield result
+
+
 def style():
     for script in sorted((ROOT / "tests" / "style").glob("check_*.py")):
         done = run([sys.executable, script, ROOT], stdout=subprocess.PIPE,
@@ -160,16 +182,16 @@ def unit():
 def guest():
     vmm = build("gcc") / "machine" / "stencil"
     payloads = build("gcc") / "tests" / "guest"
-    for ground in (["--ground", "local"], ["--rig"]):
-        yield from program_results("guest", [sys.executable, "-m", "tests.guest.run", *ground,
-                                             "--vmm", str(vmm), "--payloads", str(payloads)])
-    yield from program_results("guest", [sys.executable, "-m", "tests.guest.gdb",
-                                         "--vmm", str(vmm), "--payloads", str(payloads)])
+    subject = ["--vmm", str(vmm), "--payloads", str(payloads)]
+    payload_runner = [sys.executable, "-m", "tests.guest.run", *subject]
+    yield from program_results("guest", [*payload_runner, "--ground", "local"])
+    yield from side_by_side("guest in the rig", [*payload_runner, "--rig"])
+    yield from program_results("guest", [sys.executable, "-m", "tests.guest.gdb", *subject])
 
 
 def linux():
     vmm = build("gcc") / "machine" / "stencil"
-    yield from program_results("linux", [sys.executable, "-m", "tests.linux", "--vmm", str(vmm)])
+    yield from side_by_side("linux", [sys.executable, "-m", "tests.linux", "--vmm", str(vmm)])
 
 
 def arm():

@@ -45,9 +45,9 @@ typedef struct Vmclock {
     uint64_t generation;
 } Vmclock;
 
-static void store_release(uint32_t *field, uint32_t value)
+static void publish_seq_count(VmclockPage *page, uint32_t value)
 {
-    __atomic_store_n(field, GUINT32_TO_LE(value), __ATOMIC_RELEASE);
+    __atomic_store_n(&page->seq_count, GUINT32_TO_LE(value), __ATOMIC_RELEASE);
 }
 
 /* A reader that sees anything of the new sees the odd count too, or the even one behind it. */
@@ -59,7 +59,7 @@ static bool vmclock_write(Vmclock *s, GError **error)
     if (!page) {
         return false;
     }
-    store_release(&page->seq_count, s->seq_count | UPDATING);
+    publish_seq_count(page, s->seq_count | UPDATING);
     __atomic_thread_fence(__ATOMIC_SEQ_CST);
     page->magic = GUINT32_TO_LE(MAGIC);
     page->size = GUINT32_TO_LE(VMCLOCK_BYTES);
@@ -69,7 +69,7 @@ static bool vmclock_write(Vmclock *s, GError **error)
     page->flags = GUINT64_TO_LE(FLAG_GENERATION_PRESENT | FLAG_NOTIFICATION_PRESENT);
     page->vm_generation_counter = GUINT64_TO_LE(s->generation);
     s->seq_count = (s->seq_count | UPDATING) + 1;
-    store_release(&page->seq_count, s->seq_count);
+    publish_seq_count(page, s->seq_count);
     return true;
 }
 

@@ -14,6 +14,7 @@
 #define KVM_SIGNATURE_EBX 0x4b4d564b /* "KVMK" */
 #define KVM_FEATURES      0x40000001
 #define MSR_TSC           0x10
+#define INTEL_EBX         0x756e6547 /* "Genu" */
 
 typedef enum CpuidRegister {
     EAX,
@@ -105,10 +106,16 @@ static bool has_feature(const Feature *f)
     return (values[f->in] >> f->bit & 1) != 0;
 }
 
-/* KVM's own registers hold an address beside their enable bit. */
+/*
+ * KVM's own registers hold an address beside their enable bit.  SYSENTER does not exist in the long
+ * mode of other makers' processors: KVM keeps 32 bits of its registers there.
+ */
 static uint64_t value_of(const MsrCase *m)
 {
     switch (m->index) {
+    case 0x175:
+    case 0x176:
+        return cpuid(0, 0).ebx == INTEL_EBX ? m->value : (uint32_t)m->value;
     case 0x4b564d03:
         return (uint64_t)shared_pages[0] | m->value;
     case 0x4b564d04:

@@ -7,7 +7,8 @@
     run.py --vmm qemu-kvm --ground rig    the same on a real KVM
 
 Ground: /dev/kvm of this machine if payloads get through on it, else the rig; --ground decides by
-hand.  For the rig one host is started, and this same script runs inside it.  For each case one line, `ok`, `not ok` or `skip`, and at the end `N passed, N failed, N skipped`.
+hand.  For the rig one host is started, and this same script runs inside it.  For each case one
+line, `ok`, `not ok` or `skip`, and at the end `N passed, N failed, N skipped`.
 The status is 0 when none failed, 1 when one did, 77 when all were skipped.
 
 A payload ends by itself (lib/report.h has the statuses).  At its migrate point it waits for a byte,
@@ -31,7 +32,8 @@ import tempfile
 import time
 
 HERE = pathlib.Path(__file__).resolve().parent
-sys.path.insert(0, str(HERE.parent / "rig"))  # in the rig it lies beside this file
+sys.path.insert(0, str(HERE.parent / "rig"))  # in the rig they lie beside this file
+from part import one_of  # noqa: E402
 from qmp import Qmp, QmpError  # noqa: E402
 
 STATUS_PASS = 33
@@ -355,10 +357,11 @@ def run_on(kind, options):
     # pylint: disable=import-outside-toplevel
     from tests.rig.stopwatch import patience
 
-    with kind(options.logs / "rig", memory=RIG_MEMORY) as host:
+    logs = options.logs / f"rig-{options.part.replace('/', '-of-')}"
+    with kind(logs, memory=RIG_MEMORY) as host:
         host.run(["mkdir", "-p", RIG_FOLDER])
-        for file in [HERE / "run.py", HERE / "payloads.json", HERE.parent / "rig/qmp.py",
-                     *options.payloads.glob("*.elf")]:
+        for file in [HERE / "run.py", HERE / "payloads.json", HERE.parent / "rig/part.py",
+                     HERE.parent / "rig/qmp.py", *options.payloads.glob("*.elf")]:
             host.put(file, f"{RIG_FOLDER}/{file.name}")
         vmm = options.vmm
         if vmm not in QEMUS:
@@ -367,12 +370,13 @@ def run_on(kind, options):
         # What holds up the host as a whole cannot be seen from inside.
         job = host.spawn(["python3", f"{RIG_FOLDER}/run.py", "--vmm", vmm, "--ground", "local",
                           "--payloads", RIG_FOLDER, "--jobs", str(options.jobs),
-                          "--patience", str(RIG_PATIENCE * patience()), "--words", RIG_WORD, *options.names],
+                          "--patience", str(RIG_PATIENCE * patience()), "--words", RIG_WORD,
+                          "--part", options.part, *options.names],
                          env={"TMPDIR": RIG_FOLDER})
         status = show_until_end(host, job)
-        logs = host.run(["tar", "-cf", f"{RIG_FOLDER}/logs.tar", "-C", RIG_FOLDER, "logs"])
-        if logs.status == 0:
-            host.get(f"{RIG_FOLDER}/logs.tar", options.logs / "rig" / "logs.tar")
+        packed = host.run(["tar", "-cf", f"{RIG_FOLDER}/logs.tar", "-C", RIG_FOLDER, "logs"])
+        if packed.status == 0:
+            host.get(f"{RIG_FOLDER}/logs.tar", logs / "logs.tar")
     return status
 
 
@@ -413,6 +417,7 @@ def parse_arguments():
     parser.add_argument("--words", action="append", default=[], metavar="WORD",
                         help="one more word for every command line")
     parser.add_argument("--logs", type=pathlib.Path, help="default: PAYLOADS/logs")
+    parser.add_argument("--part", default="1/1", metavar="I/N", help="every Nth case, from the Ith")
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--list", action="store_true")
     parser.add_argument("names", nargs="*", help="cases or payloads; all when none is given")
@@ -424,7 +429,7 @@ def parse_arguments():
 
 def main():
     options = parse_arguments()
-    cases = load_cases(options.names, options)
+    cases = one_of(load_cases(options.names, options), options.part)
     if options.list:
         print("\n".join(f"{case.name}: {' '.join(case.modes)}" for case in cases))
         return 0

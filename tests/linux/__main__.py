@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Stock Linux guests: python3 -m tests.linux [--vmm PROGRAM|qemu] [--list] [--logs DIR] [WORD...]
+"""Stock Linux guests: python3 -m tests.linux [--vmm PROGRAM|qemu] [--list] [--logs DIR] [--part I/N] [WORD...]
 
 Words choose the cases whose sentence contains one of them.  Without --vmm the stencil is the one
 in build/, or $STENCIL.  With --vmm qemu the same cases run against the peer, which proves the
@@ -12,6 +12,7 @@ from pathlib import Path
 
 from tests.linux import boot, debug, disk, identity, life, memory, options, template
 from tests.linux.runner import Runner
+from tests.rig.part import one_of
 from tests.rig.probe import open_host
 from tests.rig.vmm import qemu, stencil_on
 
@@ -30,9 +31,10 @@ def main() -> int:
     parser.add_argument("--vmm")
     parser.add_argument("--list", action="store_true")
     parser.add_argument("--logs", type=Path)
+    parser.add_argument("--part", default="1/1", metavar="I/N", help="every Nth case, from the Ith")
     parser.add_argument("words", nargs="*")
     arguments = parser.parse_args()
-    cases = list(chosen(arguments.words))
+    cases = one_of(list(chosen(arguments.words)), arguments.part)
     if arguments.list:
         print("\n".join(one.sentence for one in cases))
         return 0

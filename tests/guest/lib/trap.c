@@ -2,14 +2,17 @@
 /* The gates, the dispatch, and accesses that may fault. */
 #include "tests/guest/lib/trap.h"
 
+#include "tests/guest/lib/boot_info.h"
 #include "tests/guest/lib/report.h"
 #include "tests/guest/lib/user.h"
 #include "tests/guest/lib/x86.h"
 
-#define VECTORS        256
-#define STUB_SIZE      16
-#define GATE_INTERRUPT 0x8e00
-#define GATE_USER      0xee00
+#define VECTORS         256
+#define STUB_SIZE       16
+#define GATE_INTERRUPT  0x8e00
+#define GATE_USER       0xee00
+#define FIRST_INTERRUPT 32
+#define RFLAGS_IF       0x200
 
 typedef struct Gate {
     uint16_t offset_low;
@@ -64,6 +67,17 @@ __attribute__((noreturn)) static void trap_crash(const TrapFrame *f)
                  cr2_read(), f->rax, f->rbx, f->rcx, f->rdx, f->rsi, f->rdi);
 }
 
+/*
+ * An interrupt taken while they were off.  No processor does that, but QEMU 7.2 forgets to forget an
+ * event that VMRUN injected: when its own loop is interrupted right then, the event comes twice, the
+ * second time into its handler.
+ */
+static bool is_delivered_twice(const TrapFrame *frame)
+{
+    return frame->vector >= FIRST_INTERRUPT && !(frame->rflags & RFLAGS_IF) &&
+           boot_flag("emulated-host");
+}
+
 void trap_dispatch(TrapFrame *frame)
 {
     Cpu *cpu = cpu_current();
@@ -73,6 +87,8 @@ void trap_dispatch(TrapFrame *frame)
         frame->rip = cpu->recovery;
     } else if (user_is_call(frame)) {
         user_system_call(frame);
+    } else if (is_delivered_twice(frame)) {
+        return;
     } else if (handlers[frame->vector]) {
         handlers[frame->vector](frame);
     } else {
