@@ -24,7 +24,7 @@ static inline void irq_set(const IrqLine *line, bool high)
     }
 }
 
-/* One edge. */
+/* One edge, unless another thread does the same to this wire at that moment. */
 static inline void irq_pulse(const IrqLine *line)
 {
     irq_set(line, true);

@@ -35,7 +35,17 @@ typedef struct VirtioMmio {
 
     /* atomic */
     uint32_t interrupt_status;
+
+    /* held for one edge: whoever was told of the first may have looked before the second one's cause */
+    Mutex wire;
 } VirtioMmio;
+
+static void virtio_mmio_pulse(VirtioMmio *mmio)
+{
+    mutex_lock(&mmio->wire);
+    irq_pulse(&mmio->irq);
+    mutex_unlock(&mmio->wire);
+}
 
 static void virtio_mmio_interrupt(void *opaque, VirtioInterrupt kind, unsigned queue)
 {
@@ -43,7 +53,7 @@ static void virtio_mmio_interrupt(void *opaque, VirtioInterrupt kind, unsigned q
 
     (void)queue;
     __atomic_fetch_or(&mmio->interrupt_status, (uint32_t)kind, __ATOMIC_SEQ_CST);
-    irq_pulse(&mmio->irq);
+    virtio_mmio_pulse(mmio);
 }
 
 /* --- registers: called with lock held --- */
@@ -296,7 +306,7 @@ static void virtio_mmio_resume(Device *base)
     VirtioMmio *mmio = (VirtioMmio *)base;
 
     if (__atomic_load_n(&mmio->interrupt_status, __ATOMIC_SEQ_CST) != 0) {
-        irq_pulse(&mmio->irq);
+        virtio_mmio_pulse(mmio);
     }
 }
 
@@ -304,6 +314,7 @@ static void virtio_mmio_finalize(Device *base)
 {
     VirtioMmio *mmio = (VirtioMmio *)base;
 
+    mutex_fini(&mmio->wire);
     mutex_fini(&mmio->lock);
 }
 
@@ -351,6 +362,7 @@ Device *virtio_mmio_new(const char *id, VirtioDevice *dev, const IrqLine *irq)
     mmio->dev = dev;
     mmio->irq = *irq;
     mutex_init(&mmio->lock);
+    mutex_init(&mmio->wire);
     if (dev) {
         virtio_attach(dev, &transport);
     }

@@ -38,6 +38,8 @@ enum {
     CONFIG = 0x100,
 };
 
+#define INTERRUPTS 2000
+
 typedef struct Bench {
     GuestMemory *mem;
     Bus *bus;
@@ -300,6 +302,30 @@ START_TEST(an_empty_slot_has_device_id_zero)
 }
 END_TEST
 
+static gpointer interrupt_often(gpointer opaque)
+{
+    Bench *b = opaque;
+    const VirtioTransport *to = &b->probe->base.transport;
+
+    for (unsigned i = 0; i < INTERRUPTS; i++) {
+        to->interrupt(to->opaque, VIRTIO_INTERRUPT_QUEUE, 0);
+    }
+    return NULL;
+}
+
+/* Two queues that are served by two threads: neither edge may drown in the other. */
+START_TEST(interrupts_of_two_threads_are_an_edge_each)
+{
+    g_autoptr(Bench) b = bench_new(true);
+    GThread *other = g_thread_new("other queue", interrupt_often, b);
+
+    interrupt_often(b);
+    g_thread_join(other);
+    ck_assert_uint_eq(b->edges, 2 * INTERRUPTS);
+    ck_assert(!b->high);
+}
+END_TEST
+
 START_TEST(a_restored_transport_raises_its_interrupt_again)
 {
     g_autoptr(Bench) b = bench_new(true);
@@ -341,5 +367,6 @@ int main(void)
     tcase_add_loop_test(tc, every_offset_and_width_is_harmless, 0, 2);
     tcase_add_test(tc, an_empty_slot_has_device_id_zero);
     tcase_add_test(tc, a_restored_transport_raises_its_interrupt_again);
+    tcase_add_test(tc, interrupts_of_two_threads_are_an_edge_each);
     return suite_run("virtio_mmio", tc);
 }
