@@ -191,7 +191,7 @@ def guest():
 
 def linux():
     vmm = build("gcc") / "machine" / "stencil"
-    yield from side_by_side("linux", [sys.executable, "-m", "tests.linux", "--vmm", str(vmm)])
+    yield from program_results("linux", [sys.executable, "-m", "tests.linux", "--vmm", str(vmm)])
 
 
 def arm():

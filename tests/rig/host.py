@@ -39,10 +39,6 @@ START_LIMIT = 120
 EXAMINE = Path(__file__).with_name("host-examine")
 EXAMINE_LIMIT = 20
 CPU = "EPYC,+svm,+npt"
-# With a thread for each processor QEMU 7.2 keeps a translation of code that another processor has
-# just patched: both then take the same INT3 for ever, with interrupts off.  A nested guest also
-# comes out of VMRUN with the host's registers now and then.  One thread for all has neither.
-ACCELERATOR = "tcg,thread=single"
 SCRATCH_SIZE = "16G"  # sparse
 KERNEL_LINE = "console=ttyS0 panic=-1 quiet mitigations=off tsc=reliable random.trust_cpu=on"
 # QEMU clears one interrupt flag of a processor, without a lock, whenever a nested guest leaves;
@@ -202,6 +198,8 @@ class Host:
 
 
 class EmulatedHost(Host):
+    """thread: multi has QEMU run each processor in a thread of its own, single all of them in one."""
+
     kit = Path("/kit")
     scratch = Path("/scratch")
     # The emulated processor forgets that STI holds interrupts off for one instruction of a nested
@@ -209,10 +207,11 @@ class EmulatedHost(Host):
     # tick ends such a sleep; any monitor's guests need it here.
     guest_words = "nohz=off"
 
-    def __init__(self, logs, smp=2, memory="4G", cpu=CPU, append="", extra=()):
+    def __init__(self, logs, smp=2, memory="4G", cpu=CPU, append="", extra=(), thread="multi"):
         super().__init__(logs)
         self.options = ["-smp", str(smp), "-m", memory, "-cpu", cpu]
         self.append = append
+        self.thread = thread
         self.extra = list(extra)
         self.qemu = None
         self.folder = None
@@ -259,7 +258,7 @@ class EmulatedHost(Host):
         return [
             # QEMU must not outlive the test that started it.
             "setpriv", "--pdeathsig", "KILL",
-            "qemu-system-x86_64", "-M", "q35", "-accel", ACCELERATOR, *self.options,
+            "qemu-system-x86_64", "-M", "q35", "-accel", f"tcg,thread={self.thread}", *self.options,
             "-nodefaults", "-no-user-config", "-no-reboot", "-display", "none",
             "-serial", f"file:{self.logs / 'console'}",
             "-qmp", f"unix:{here / 'qmp'},server=on,wait=off",
