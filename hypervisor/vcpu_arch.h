@@ -10,14 +10,17 @@
 #include "hypervisor/vcpu.h"
 #include "migration/vmstate.h"
 
-/* vCPU thread, once, on a fresh vCPU: what the guest will see as its processor. */
+/*
+ * vCPU thread, once, on a fresh vCPU: what the guest will see as its processor.  What it holds is
+ * told by one of those below.
+ */
 bool vcpu_arch_init(Vcpu *vcpu, CpuModel *model, GError **error);
 
 /*
  * vCPU thread, on a fresh vCPU: where it starts.  entry is for the boot processor; it is NULL for
  * the others, which wait to be started by it.
  */
-bool vcpu_arch_enter(Vcpu *vcpu, const VcpuEntry *entry, GError **error);
+bool vcpu_arch_enter(Vcpu *vcpu, const CpuModel *model, const VcpuEntry *entry, GError **error);
 
 /* vCPU thread: everything back to power-on, then as vcpu_arch_enter. */
 bool vcpu_arch_reset(Vcpu *vcpu, CpuModel *model, const VcpuEntry *entry, GError **error);

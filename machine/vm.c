@@ -231,7 +231,7 @@ static bool start_cpu(Vcpu *vcpu, void *opaque, GError **error)
     if (start->vm->ever_reset) {
         return vcpu_arch_reset(vcpu, model, entry, error);
     }
-    return vcpu_arch_enter(vcpu, entry, error);
+    return vcpu_arch_enter(vcpu, model, entry, error);
 }
 
 static bool boot_devices(Vm *vm, GError **error)

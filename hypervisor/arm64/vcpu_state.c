@@ -66,7 +66,7 @@ bool vcpu_arch_init(Vcpu *vcpu, CpuModel *model, GError **error)
     return result >= 0 || fail_errno(error, -result, "KVM_ARM_VCPU_FINALIZE for SVE");
 }
 
-bool vcpu_arch_enter(Vcpu *vcpu, const VcpuEntry *entry, GError **error)
+bool vcpu_arch_enter(Vcpu *vcpu, const CpuModel *model, const VcpuEntry *entry, GError **error)
 {
     static const NamedRegister pc = {"pc", CORE_REG(regs.pc)};
     static const NamedRegister pstate = {"pstate", CORE_REG(regs.pstate)};
@@ -81,7 +81,7 @@ bool vcpu_arch_enter(Vcpu *vcpu, const VcpuEntry *entry, GError **error)
 
 bool vcpu_arch_reset(Vcpu *vcpu, CpuModel *model, const VcpuEntry *entry, GError **error)
 {
-    return power_on(vcpu, model, error) && vcpu_arch_enter(vcpu, entry, error);
+    return power_on(vcpu, model, error) && vcpu_arch_enter(vcpu, model, entry, error);
 }
 
 /* What tells most about a guest that is lost: where it is, and the last exception it took. */

@@ -218,25 +218,23 @@ static bool reset_events(const Vcpu *vcpu, bool boot_processor, GError **error)
 
 bool vcpu_arch_init(Vcpu *vcpu, CpuModel *model, GError **error)
 {
-    return cpu_model_apply(model, vcpu, error) &&
-           reset_lapic(vcpu, cpu_model_hardware_id(model, vcpu->index), error) &&
-           set_msrs(vcpu, firmware_msrs, G_N_ELEMENTS(firmware_msrs), error);
+    return cpu_model_apply(model, vcpu, error);
 }
 
-bool vcpu_arch_enter(Vcpu *vcpu, const VcpuEntry *entry, GError **error)
+bool vcpu_arch_enter(Vcpu *vcpu, const CpuModel *model, const VcpuEntry *entry, GError **error)
 {
-    return reset_registers(vcpu, entry, error);
+    return reset_registers(vcpu, entry, error) &&
+           reset_lapic(vcpu, cpu_model_hardware_id(model, vcpu->index), error) &&
+           set_msrs(vcpu, firmware_msrs, G_N_ELEMENTS(firmware_msrs), error);
 }
 
 bool vcpu_arch_reset(Vcpu *vcpu, CpuModel *model, const VcpuEntry *entry, GError **error)
 {
     struct kvm_fpu fpu = {.fcw = 0x37f, .mxcsr = 0x1f80};
 
-    return reset_registers(vcpu, entry, error) &&
-           reset_lapic(vcpu, cpu_model_hardware_id(model, vcpu->index), error) &&
+    return vcpu_arch_enter(vcpu, model, entry, error) &&
            vcpu_ioctl(vcpu, KVM_SET_FPU, &fpu, "KVM_SET_FPU", error) &&
            set_msrs(vcpu, reset_msrs, G_N_ELEMENTS(reset_msrs), error) &&
-           set_msrs(vcpu, firmware_msrs, G_N_ELEMENTS(firmware_msrs), error) &&
            reset_events(vcpu, entry != NULL, error);
 }
 

@@ -144,6 +144,7 @@ void kvm_bench_free(KvmBench *b)
 
 static bool enter(Vcpu *vcpu, void *opaque, GError **error)
 {
+    const KvmBench *b = opaque;
     const VcpuEntry entry = {
         .mode = VCPU_ENTRY_PVH,
         .rip = KVM_BENCH_CODE,
@@ -152,8 +153,7 @@ static bool enter(Vcpu *vcpu, void *opaque, GError **error)
         .gdt_limit = 4 * 8 - 1,
     };
 
-    (void)opaque;
-    return vcpu_arch_enter(vcpu, vcpu->index == 0 ? &entry : NULL, error);
+    return vcpu_arch_enter(vcpu, b->model, vcpu->index == 0 ? &entry : NULL, error);
 }
 
 void kvm_bench_boot(KvmBench *b, const void *code, size_t len)

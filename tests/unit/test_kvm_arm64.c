@@ -139,9 +139,9 @@ static void stop(Bench *b)
 static bool enter(Vcpu *vcpu, void *opaque, GError **error)
 {
     static const VcpuEntry entry = {.mode = VCPU_ENTRY_ARM64, .pc = CODE, .x0 = DTB};
+    const Bench *b = opaque;
 
-    (void)opaque;
-    return vcpu_arch_enter(vcpu, vcpu->index == 0 ? &entry : NULL, error);
+    return vcpu_arch_enter(vcpu, b->model, vcpu->index == 0 ? &entry : NULL, error);
 }
 
 static bool reset(Vcpu *vcpu, void *opaque, GError **error)
@@ -182,7 +182,7 @@ START_TEST(entry_is_where_the_registers_say)
     Bench b;
 
     start(&b, 1);
-    ck_assert(vcpus_each(b.vcpus, enter, NULL, &error));
+    ck_assert(vcpus_each(b.vcpus, enter, &b, &error));
     ck_assert(vcpu_call(vcpus_get(b.vcpus, 0), describe, &text, &error));
     ck_assert_msg(g_str_has_prefix(text, "pc=40001000 pstate=3c5 "), "%s", text);
     ck_assert_msg(strstr(text, " x0=4000a000 x1=0 ") != NULL, "%s", text);
@@ -197,7 +197,7 @@ START_TEST(guest_runs_from_its_entry_to_power_off)
     Bench b;
 
     start(&b, 1);
-    ck_assert(vcpus_each(b.vcpus, enter, NULL, &error));
+    ck_assert(vcpus_each(b.vcpus, enter, &b, &error));
     run_to_the_end(&b);
     ck_assert_uint_eq(b.written, DTB);
     stop(&b);
@@ -210,7 +210,7 @@ START_TEST(secondaries_stay_off_until_they_are_started)
     Bench b;
 
     start(&b, 3);
-    ck_assert(vcpus_each(b.vcpus, enter, NULL, &error));
+    ck_assert(vcpus_each(b.vcpus, enter, &b, &error));
     run_to_the_end(&b);
     ck_assert_uint_eq(b.writes, 1);
     stop(&b);
@@ -223,7 +223,7 @@ START_TEST(reset_starts_the_guest_again)
     Bench b;
 
     start(&b, 2);
-    ck_assert(vcpus_each(b.vcpus, enter, NULL, &error));
+    ck_assert(vcpus_each(b.vcpus, enter, &b, &error));
     run_to_the_end(&b);
     ck_assert(vcpus_each(b.vcpus, reset, &b, &error));
     vcpus_revive(b.vcpus);
@@ -269,7 +269,7 @@ START_TEST(features_can_be_taken_away)
     ck_assert_ptr_nonnull(b.model);
     b.vcpus = vcpus_new(b.hv, 1, &hooks, &b, &error);
     ck_assert_ptr_nonnull(b.vcpus);
-    ck_assert(vcpus_each(b.vcpus, enter, NULL, &error));
+    ck_assert(vcpus_each(b.vcpus, enter, &b, &error));
     stop(&b);
 }
 END_TEST
