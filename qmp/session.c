@@ -357,6 +357,15 @@ void qmp_session_name_fd(QmpSession *session, const char *name, int fd)
     g_hash_table_replace(session->named_fds, g_strdup(name), slot);
 }
 
+int qmp_session_take_named_fd(QmpSession *session, const char *name)
+{
+    int *slot = g_hash_table_lookup(session->named_fds, name);
+    int fd = slot ? fd_steal(slot) : -1;
+
+    g_hash_table_remove(session->named_fds, name);
+    return fd;
+}
+
 bool qmp_session_close_fd(QmpSession *session, const char *name)
 {
     return g_hash_table_remove(session->named_fds, name);

@@ -92,6 +92,9 @@ int qmp_session_take_fd(QmpSession *session);
 /* Names a descriptor, and takes it; one that has the name is closed. */
 void qmp_session_name_fd(QmpSession *session, const char *name, int fd);
 
+/* The descriptor of that name, now the caller's, and without the name; -1 if there is none. */
+int qmp_session_take_named_fd(QmpSession *session, const char *name);
+
 /* False if there is none of that name. */
 bool qmp_session_close_fd(QmpSession *session, const char *name);
 

@@ -23,7 +23,7 @@ struct QmpWork {
     LoopTimer *service; /* armed at 0 by the thread: look at what it wants */
 
     /* the loop's thread only */
-    QmpSession *session; /* NULL: abandoned */
+    QmpSession *session; /* NULL: abandoned, or nobody waits */
 
     atomic_bool cancelled;
     int cancel_fd; /* eventfd: readable from then on */
@@ -55,11 +55,14 @@ static void finish(QmpWork *work)
 {
     QmpSession *session = work->session;
 
+    if (!work->ok && qmp_work_is_cancelled(work)) {
+        g_clear_error(&work->error);
+        fail(&work->error, VMM_ERROR_STATE, "The command was cancelled");
+    }
+    if (work->ops->end) {
+        work->ops->end(work->opaque, work->ok ? NULL : work->error);
+    }
     if (session) {
-        if (!work->ok && qmp_work_is_cancelled(work)) {
-            g_clear_error(&work->error);
-            fail(&work->error, VMM_ERROR_STATE, "The command was cancelled");
-        }
         qmp_session_end_work(session, work->ok ? NULL : work->error);
     }
     qmp_server_remove_work(work->server, work);
@@ -89,7 +92,7 @@ static void serve(void *opaque)
     }
 }
 
-bool qmp_work_start(QmpCall *call, const QmpWorkOps *ops, void *opaque, GError **error)
+static QmpWork *start(const QmpCall *call, const QmpWorkOps *ops, void *opaque, GError **error)
 {
     QmpWork *work = g_new0(QmpWork, 1);
 
@@ -107,12 +110,27 @@ bool qmp_work_start(QmpCall *call, const QmpWorkOps *ops, void *opaque, GError *
     }
     if (!work->thread) {
         qmp_work_free(work);
-        return false;
+        return NULL;
     }
-    work->session = call->session;
-    call->work = work;
     qmp_server_add_work(call->server, work);
-    return true;
+    return work;
+}
+
+bool qmp_work_start(QmpCall *call, const QmpWorkOps *ops, void *opaque, GError **error)
+{
+    QmpWork *work = start(call, ops, opaque, error);
+
+    if (work) {
+        work->session = call->session;
+        call->work = work;
+    }
+    return work != NULL;
+}
+
+bool qmp_work_start_detached(const QmpCall *call, const QmpWorkOps *ops, void *opaque,
+                             GError **error)
+{
+    return start(call, ops, opaque, error) != NULL;
 }
 
 bool qmp_work_is_cancelled(const QmpWork *work)

@@ -25,12 +25,22 @@ typedef struct QmpWorkOps {
     /* Its own thread. */
     bool (*run)(QmpWork *work, void *opaque, GError **error);
 
+    /*
+     * Optional; the loop's thread, after run and before the answer, so that events come before it.
+     * error is NULL if all went well.  Not called when the VM ends first.
+     */
+    void (*end)(void *opaque, const GError *error);
+
     /* The loop's thread, in the end, also if the work could not be started. */
     void (*free)(void *opaque);
 } QmpWorkOps;
 
 /* The last thing that a command does: returns true, and the answer comes later.  Takes opaque. */
 bool qmp_work_start(QmpCall *call, const QmpWorkOps *ops, void *opaque, GError **error);
+
+/* The same for what goes on after the answer, and after the session; only the VM's end cancels it. */
+bool qmp_work_start_detached(const QmpCall *call, const QmpWorkOps *ops, void *opaque,
+                             GError **error);
 
 /* ---- for run ---- */
 
