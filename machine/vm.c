@@ -6,6 +6,7 @@
 #include "hypervisor/vcpu_arch.h"
 #include "machine/backends.h"
 #include "machine/fds.h"
+#include "machine/guest_dump.h"
 #include "machine/machines.h"
 #include "machine/sandbox.h"
 #include "machine/vm_migration.h"
@@ -155,6 +156,7 @@ void vm_free(Vm *vm)
         return;
     }
     migration_free(vm->migration);
+    guest_dump_free(vm->dump);
     vcpus_free(vm->vcpus);
     while (vm->devices->len > 0) {
         g_ptr_array_remove_index(vm->devices, vm->devices->len - 1);
@@ -303,6 +305,9 @@ bool vm_cont(Vm *vm, GError **error)
                         ? ": reset it first"
                         : "");
     }
+    if (!guest_dump_check_none(vm, error)) {
+        return false;
+    }
     set_state(vm, RUN_STATE_RUNNING);
     event_raise(vm->events, "RESUME", NULL);
     guest_clock_start(vm->clock);
@@ -381,6 +386,9 @@ bool vm_reset(Vm *vm, bool from_guest, const char *reason, GError **error)
     if (vm->state == RUN_STATE_FINISH_MIGRATE || vm->state == RUN_STATE_INMIGRATE) {
         return fail(error, VMM_ERROR_STATE, "the VM cannot be reset in state '%s'",
                     run_state_name(vm->state));
+    }
+    if (!guest_dump_check_none(vm, error)) {
+        return false;
     }
     vcpus_pause(vm->vcpus);
     if (!drain_devices(vm, error)) {

@@ -36,6 +36,7 @@
 
 typedef struct Vm Vm;
 typedef struct Machine Machine;
+typedef struct GuestDump GuestDump;
 
 /* Somebody who wants to see every change of an interrupt wire (qtest). */
 typedef struct IrqTap {
@@ -139,6 +140,7 @@ struct Vm {
     RunState state;
     RunState state_before_save; /* where a save that fails goes back to */
     Migration *migration;       /* the save or load under way, or the last */
+    GuestDump *dump;            /* the dump under way, or the last; NULL: none yet */
     bool drained;
     bool ever_reset; /* the vCPUs are not fresh any more */
     int exit_status;

@@ -3,6 +3,7 @@
  * Requests from devices and vCPU threads: kept per kind under a lock, the vCPUs asked to stop, the
  * main loop asked to look.  One table says what each comes to.
  */
+#include "machine/guest_dump.h"
 #include "machine/vm.h"
 
 #include "util/log.h"
@@ -96,17 +97,22 @@ static const RequestFn request_table[VM_REQUEST_COUNT] = {
     [VM_REQUEST_DEBUG] = act_on_debug,
 };
 
-/* What is asked for while RAM is being saved waits for the end of it, but for the end of everything. */
-static uint32_t acted_upon_in(RunState state)
+/*
+ * What is asked for while RAM is being saved or dumped waits for the end of it, but for the end of
+ * everything.
+ */
+static uint32_t acted_upon_now(const Vm *vm)
 {
-    return state == RUN_STATE_FINISH_MIGRATE ? UINT32_C(1) << VM_REQUEST_EXIT : UINT32_MAX;
+    bool waits = vm->state == RUN_STATE_FINISH_MIGRATE || !guest_dump_check_none(vm, NULL);
+
+    return waits ? UINT32_C(1) << VM_REQUEST_EXIT : UINT32_MAX;
 }
 
 static bool take_request(Vm *vm, VmRequest *ret_request, char **ret_text)
 {
     mutex_lock(&vm->request_lock);
 
-    uint32_t waiting = vm->requests & acted_upon_in(vm->state);
+    uint32_t waiting = vm->requests & acted_upon_now(vm);
 
     if (waiting != 0) {
         unsigned kind = (unsigned)__builtin_ctz(waiting);

@@ -7,6 +7,7 @@
  */
 #include "hypervisor/vcpu_arch.h"
 #include "hypervisor/vm_state.h"
+#include "machine/guest_dump.h"
 #include "machine/vm.h"
 #include "machine/vm_migration.h"
 #include "machine/vm_record.h"
@@ -28,6 +29,9 @@ static bool check_moment(const Vm *vm, GError **error)
 {
     const char *why = not_now[vm->state];
 
+    if (!guest_dump_check_none(vm, NULL)) {
+        why = "Live migration disabled: dump-guest-memory in progress";
+    }
     return !why || fail(error, VMM_ERROR_STATE, "%s", why);
 }
 

@@ -2,6 +2,7 @@
 /* The life of the VM, and who it is. */
 #include "machine/vm.h"
 
+#include "machine/guest_dump.h"
 #include "qmp/generated.h"
 #include "util/error.h"
 
@@ -23,7 +24,8 @@ bool qmp_cmd_query_status(QmpCall *call, QmpReply *reply, GError **error)
 bool qmp_cmd_stop(QmpCall *call, QmpReply *reply, GError **error)
 {
     (void)reply;
-    return !run_state_is_running(call->vm->state) || vm_stop(call->vm, RUN_STATE_PAUSED, error);
+    return guest_dump_check_none(call->vm, error) &&
+           (!run_state_is_running(call->vm->state) || vm_stop(call->vm, RUN_STATE_PAUSED, error));
 }
 
 bool qmp_cmd_cont(QmpCall *call, QmpReply *reply, GError **error)
