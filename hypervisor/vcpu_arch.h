@@ -31,6 +31,12 @@ bool vcpu_arch_reset(Vcpu *vcpu, CpuModel *model, const VcpuEntry *entry, GError
  */
 bool vcpu_arch_nmi(Vcpu *vcpu, GError **error);
 
+/*
+ * vCPU thread, parked: appends what tools that look into core files want to know besides the registers
+ * that a debugger is shown.  Nothing on AArch64 and with the fake hypervisor.
+ */
+bool vcpu_arch_core_note(Vcpu *vcpu, GByteArray *note, GError **error);
+
 /* vCPU thread: the registers in one line for a message; never NULL. */
 char *vcpu_arch_describe(Vcpu *vcpu);
 

@@ -24,7 +24,8 @@ typedef struct CoreRange {
 struct CoreFile {
     GArray *ranges; /* of CoreRange, by address */
     uint64_t ram_bytes;
-    GByteArray *notes;
+    GByteArray *notes;  /* Linux's, one for each vCPU */
+    GByteArray *system; /* QEMU's, the same */
     uint32_t num_vcpus;
 };
 
@@ -61,6 +62,7 @@ CoreFile *core_file_new(const GuestMemory *mem, const CoreFilter *filter, GError
     core->ranges =
         g_array_new(/* zero_terminated= */ FALSE, /* clear_= */ FALSE, sizeof(CoreRange));
     core->notes = g_byte_array_new();
+    core->system = g_byte_array_new();
     for (size_t i = 0; i < count; i++) {
         add_range(core, &blocks[i], filter);
     }
@@ -83,6 +85,7 @@ void core_file_free(CoreFile *core)
     if (core) {
         g_array_unref(core->ranges);
         g_byte_array_unref(core->notes);
+        g_byte_array_unref(core->system);
         g_free(core);
     }
 }
@@ -106,16 +109,19 @@ static uint64_t register_value(const char *name, const uint8_t *block)
     return 0;
 }
 
-static void add_note(GByteArray *notes, uint32_t type, const uint8_t *desc, uint32_t len)
+#define NAME_BYTES 5 /* "CORE" or "QEMU" with its zero */
+
+/* name has NAME_BYTES, and what fills up its last word. */
+static void add_note(GByteArray *notes, const char name[8], uint32_t type, const uint8_t *desc,
+                     uint32_t len)
 {
-    static const char name[8] = "CORE"; /* with what fills up its last word */
     uint8_t header[sizeof(Elf64_Nhdr)];
 
-    store_le32(header + offsetof(Elf64_Nhdr, n_namesz), sizeof("CORE"));
+    store_le32(header + offsetof(Elf64_Nhdr, n_namesz), NAME_BYTES);
     store_le32(header + offsetof(Elf64_Nhdr, n_descsz), len);
     store_le32(header + offsetof(Elf64_Nhdr, n_type), type);
     g_byte_array_append(notes, header, sizeof(header));
-    g_byte_array_append(notes, (const uint8_t *)name, sizeof(name));
+    g_byte_array_append(notes, (const uint8_t *)name, 8);
     g_byte_array_append(notes, desc, len);
 }
 
@@ -132,7 +138,12 @@ void core_file_add_vcpu(CoreFile *core, const uint8_t *registers)
                        register_value(target->registers[i], registers));
         }
     }
-    add_note(core->notes, NT_PRSTATUS, prstatus, target->prstatus_bytes);
+    add_note(core->notes, "CORE\0\0\0", NT_PRSTATUS, prstatus, target->prstatus_bytes);
+}
+
+void core_file_add_system(CoreFile *core, const uint8_t *data, uint32_t len)
+{
+    add_note(core->system, "QEMU\0\0\0", /* type= */ 0, data, len);
 }
 
 /* ---- its head ---- */
@@ -177,14 +188,15 @@ static GByteArray *make_head(const CoreFile *core)
 {
     size_t num_segments = 1 + core->ranges->len;
     uint64_t notes_at = sizeof(Elf64_Ehdr) + num_segments * sizeof(Elf64_Phdr);
-    uint64_t ram_at = align_up(notes_at + core->notes->len, PAGE_BYTES);
+    uint64_t notes_bytes = (uint64_t)core->notes->len + core->system->len;
+    uint64_t ram_at = align_up(notes_at + notes_bytes, PAGE_BYTES);
     GByteArray *head = g_byte_array_new();
     Elf64_Ehdr header;
     Elf64_Phdr segment = {
         .p_type = GUINT32_TO_LE(PT_NOTE),
         .p_offset = GUINT64_TO_LE(notes_at),
-        .p_filesz = GUINT64_TO_LE(core->notes->len),
-        .p_memsz = GUINT64_TO_LE(core->notes->len),
+        .p_filesz = GUINT64_TO_LE(notes_bytes),
+        .p_memsz = GUINT64_TO_LE(notes_bytes),
     };
     guint filled;
 
@@ -199,6 +211,7 @@ static GByteArray *make_head(const CoreFile *core)
         ram_at += range->len;
     }
     g_byte_array_append(head, core->notes->data, core->notes->len);
+    g_byte_array_append(head, core->system->data, core->system->len);
     filled = head->len;
     g_byte_array_set_size(head, (guint)align_up(filled, PAGE_BYTES));
     memset(head->data + filled, 0, head->len - filled);

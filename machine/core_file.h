@@ -5,7 +5,7 @@
 /*
  * The guest as a core file that gdb and crash open: ELF64, as QEMU writes it.
  *
- *     | header | program headers | a note for each vCPU | ... page | RAM range | RAM range |
+ *     | header | program headers | notes about vCPUs | ... page | RAM range | RAM range |
  *
  * All of the layout is known before the first byte is written, so that a pipe will do.  What nobody
  * ever wrote, and whatever else is zero, is not written but skipped; the sink knows what that means.
@@ -41,6 +41,9 @@ uint64_t core_file_ram_bytes(const CoreFile *core);
 
 /* The next vCPU; registers is a block in the debug_target's order (hypervisor/debug.h). */
 void core_file_add_vcpu(CoreFile *core, const uint8_t *registers);
+
+/* What else there is to say of the next one (vcpu_arch_core_note); in the file, behind all registers. */
+void core_file_add_system(CoreFile *core, const uint8_t *data, uint32_t len);
 
 /* Any thread, while nobody writes to RAM.  *done counts the bytes of RAM that are dealt with. */
 bool core_file_write(const CoreFile *core, const CoreSink *sink, atomic_uint_fast64_t *done,

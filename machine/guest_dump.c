@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "machine/guest_dump.h"
 
+#include "hypervisor/vcpu_arch.h"
 #include "util/error.h"
 
 #include <json-c/json_object.h>
@@ -64,35 +65,49 @@ void guest_dump_free(GuestDump *dump)
 
 /* ---- standing still ---- */
 
-/* Of all vCPUs, one block after the other. */
-typedef struct RegisterBlocks {
-    uint8_t *data;
-    size_t block_bytes;
-} RegisterBlocks;
+/* What is known of a vCPU. */
+typedef struct VcpuNotes {
+    uint8_t *registers;
+    GByteArray *system;
+} VcpuNotes;
 
-static bool read_registers(Vcpu *vcpu, void *opaque, GError **error)
+static bool read_vcpu(Vcpu *vcpu, void *opaque, GError **error)
 {
-    const RegisterBlocks *blocks = opaque;
+    VcpuNotes *notes = (VcpuNotes *)opaque + vcpu->index;
 
-    return vcpu->hypervisor->ops->debug->read_registers(
-        vcpu, blocks->data + vcpu->index * blocks->block_bytes, error);
+    return vcpu->hypervisor->ops->debug->read_registers(vcpu, notes->registers, error) &&
+           vcpu_arch_core_note(vcpu, notes->system, error);
+}
+
+static void add_notes(CoreFile *core, const VcpuNotes *notes)
+{
+    core_file_add_vcpu(core, notes->registers);
+    if (notes->system->len > 0) {
+        core_file_add_system(core, notes->system->data, notes->system->len);
+    }
 }
 
 static bool add_vcpus(GuestDump *dump, GError **error)
 {
     Vcpus *vcpus = dump->vm->vcpus;
     unsigned count = vcpus_count(vcpus);
-    size_t bytes = debug_register_offset(&debug_target, debug_target.num_registers);
-    g_autofree uint8_t *data = g_malloc0_n(count, bytes);
-    RegisterBlocks blocks = {data, bytes};
+    g_autofree VcpuNotes *notes = g_new0(VcpuNotes, count);
+    bool ok;
 
-    if (!vcpus_each(vcpus, read_registers, &blocks, error)) {
-        return false;
-    }
     for (unsigned i = 0; i < count; i++) {
-        core_file_add_vcpu(dump->core, data + i * bytes);
+        notes[i].registers =
+            g_malloc0(debug_register_offset(&debug_target, debug_target.num_registers));
+        notes[i].system = g_byte_array_new();
     }
-    return true;
+    ok = vcpus_each(vcpus, read_vcpu, notes, error);
+    for (unsigned i = 0; i < count; i++) {
+        if (ok) {
+            add_notes(dump->core, &notes[i]);
+        }
+        g_free(notes[i].registers);
+        g_byte_array_unref(notes[i].system);
+    }
+    return ok;
 }
 
 /* Whatever else has stopped the VM meanwhile keeps it. */

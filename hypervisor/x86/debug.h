@@ -25,7 +25,11 @@ typedef struct X86DebugState {
 void x86_debug_state_to_block(const X86DebugState *state, uint8_t *ret_block);
 void x86_debug_state_from_block(X86DebugState *state, const uint8_t *block);
 
+bool x86_debug_read_state(const Vcpu *vcpu, X86DebugState *ret_state, GError **error);
 bool x86_debug_read_registers(Vcpu *vcpu, uint8_t *ret_block, GError **error);
 bool x86_debug_write_registers(Vcpu *vcpu, const uint8_t *block, GError **error);
+
+/* What vcpu_arch_core_note appends. */
+void x86_core_note_encode(const X86DebugState *state, GByteArray *note);
 
 #endif

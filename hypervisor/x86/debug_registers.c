@@ -223,7 +223,7 @@ void x86_debug_state_from_block(X86DebugState *state, const uint8_t *block)
     state->fpu.ftwx = narrow_tags(state->ftag);
 }
 
-static bool read_state(const Vcpu *vcpu, X86DebugState *ret_state, GError **error)
+bool x86_debug_read_state(const Vcpu *vcpu, X86DebugState *ret_state, GError **error)
 {
     X86DebugState state = {0};
     int result = kvm_ioctl(vcpu->fd, KVM_GET_REGS, &state.regs);
@@ -248,7 +248,7 @@ bool x86_debug_read_registers(Vcpu *vcpu, uint8_t *ret_block, GError **error)
 {
     X86DebugState state = {0};
 
-    if (!read_state(vcpu, &state, error)) {
+    if (!x86_debug_read_state(vcpu, &state, error)) {
         return false;
     }
     x86_debug_state_to_block(&state, ret_block);
@@ -267,7 +267,7 @@ bool x86_debug_write_registers(Vcpu *vcpu, const uint8_t *block, GError **error)
     X86DebugState before = {0};
     X86DebugState now;
 
-    if (!read_state(vcpu, &before, error)) {
+    if (!x86_debug_read_state(vcpu, &before, error)) {
         return false;
     }
     now = before;

@@ -195,6 +195,27 @@ START_TEST(each_vcpu_has_a_note_with_its_registers)
 }
 END_TEST
 
+START_TEST(what_else_is_known_of_vcpus_comes_behind)
+{
+    static const uint8_t system[] = "crash finds the kernel by this";
+    const uint8_t *note;
+
+    make(NULL);
+    for (unsigned i = 0; i < 2; i++) {
+        add_vcpu(0x1000);
+        core_file_add_system(b.core, system, 28);
+    }
+    write_file();
+    ck_assert_uint_eq(segment(0).p_filesz, 2 * NOTE_BYTES + 2 * (sizeof(Elf64_Nhdr) + 8 + 28));
+    expect_note(1, 0x1000);
+    note = b.file->data + segment(0).p_offset + 2 * NOTE_BYTES;
+    for (unsigned i = 0; i < 2; i++, note += sizeof(Elf64_Nhdr) + 8 + 28) {
+        ck_assert_mem_eq(note, "\5\0\0\0\x1c\0\0\0\0\0\0\0QEMU\0\0\0\0", 20);
+        ck_assert_mem_eq(note + 20, system, 28);
+    }
+}
+END_TEST
+
 START_TEST(a_filter_takes_what_of_it_is_ram)
 {
     ck_assert(guest_mem_write(b.memory, GPA(LOW_BYTES - 2), "ab", 2, NULL));
@@ -278,6 +299,7 @@ int main(void)
     tcase_add_test(tc, the_header_is_that_of_a_core);
     tcase_add_test(tc, ram_is_there_and_zeroes_are_skipped);
     tcase_add_test(tc, each_vcpu_has_a_note_with_its_registers);
+    tcase_add_test(tc, what_else_is_known_of_vcpus_comes_behind);
     tcase_add_test(tc, a_filter_takes_what_of_it_is_ram);
     tcase_add_test(tc, a_filter_may_begin_and_end_within_a_page);
     tcase_add_test(tc, a_filter_may_reach_beyond_all_addresses);

@@ -158,6 +158,51 @@ START_TEST(registers_are_where_gdb_looks_for_them)
 }
 END_TEST
 
+/* The offsets are those of QEMU's struct QEMUCPUState. */
+START_TEST(the_note_for_core_files_is_as_qemu_lays_it_out)
+{
+    const X86DebugState state = {
+        .regs = {.rax = 1, .rbp = 8, .rip = 0xffffffff81000000, .rflags = 0x246},
+        .sregs = {.cs = {.selector = 0x10,
+                         .limit = 0xffffffff,
+                         .type = 11,
+                         .present = 1,
+                         .dpl = 0,
+                         .s = 1,
+                         .l = 1,
+                         .g = 1},
+                  .tr = {.base = 0xfffffe0000003000},
+                  .gdt = {.limit = 0x7f},
+                  .idt = {.base = 0xfffffe0000000000, .limit = 0xfff},
+                  .cr0 = 0x80050033,
+                  .cr3 = 0x109000,
+                  .cr4 = 0x6f0},
+        .kernel_gs_base = 88,
+    };
+    g_autoptr(GByteArray) note = g_byte_array_new();
+
+    x86_core_note_encode(&state, note);
+    ck_assert_uint_eq(note->len, 440);
+    ck_assert_uint_eq(load_le32(note->data), 1);
+    ck_assert_uint_eq(load_le32(note->data + 4), 440);
+    ck_assert_uint_eq(load_le64(note->data + 8), 1);
+    ck_assert_uint_eq(load_le64(note->data + 64), 8);
+    ck_assert_uint_eq(load_le64(note->data + 136), 0xffffffff81000000);
+    ck_assert_uint_eq(load_le64(note->data + 144), 0x246);
+    ck_assert_uint_eq(load_le32(note->data + 152), 0x10);
+    ck_assert_uint_eq(load_le32(note->data + 156), 0xffffffff);
+    ck_assert_uint_eq(load_le32(note->data + 160), 0xa09b00);
+    ck_assert_uint_eq(load_le64(note->data + 320 + 16), 0xfffffe0000003000);
+    ck_assert_uint_eq(load_le32(note->data + 344 + 4), 0x7f);
+    ck_assert_uint_eq(load_le32(note->data + 368 + 4), 0xfff);
+    ck_assert_uint_eq(load_le64(note->data + 368 + 16), 0xfffffe0000000000);
+    ck_assert_uint_eq(load_le64(note->data + 392), 0x80050033);
+    ck_assert_uint_eq(load_le64(note->data + 416), 0x109000);
+    ck_assert_uint_eq(load_le64(note->data + 424), 0x6f0);
+    ck_assert_uint_eq(load_le64(note->data + 432), 88);
+}
+END_TEST
+
 START_TEST(what_is_written_reaches_its_register_and_no_selector)
 {
     X86DebugState state = {.sregs = {.cs = {.selector = 0x10}}};
@@ -191,6 +236,7 @@ int main(void)
     tcase_add_test(tc, the_processor_watches_four_addresses);
     tcase_add_test(tc, an_exit_is_told_apart);
     tcase_add_test(tc, registers_are_where_gdb_looks_for_them);
+    tcase_add_test(tc, the_note_for_core_files_is_as_qemu_lays_it_out);
     tcase_add_test(tc, what_is_written_reaches_its_register_and_no_selector);
     return suite_run("debug_x86", tc);
 }
