@@ -55,7 +55,8 @@ static bool wait_for_pace(Work *work, uint64_t len, GError **error)
     }
     mutex_lock(&pace->lock);
 
-    int64_t start = MAX(pace->free_ns, now_ns());
+    int64_t now = now_ns();
+    int64_t start = MAX(pace->free_ns, now);
 
     /* len is a piece at most, so that the product fits. */
     pace->free_ns = start + (int64_t)(len * (uint64_t)NS_PER_SECOND / pace->bandwidth);

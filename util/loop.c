@@ -408,7 +408,9 @@ static int64_t idle_ns(Loop *loop)
     if (loop->posts->len > 0 || loop->polled->len > 0 || atomic_load(&loop->quit)) {
         ns = 0;
     } else if (loop->timers) {
-        ns = MAX(loop->timers->deadline_ns - loop_now_ns(), 0);
+        int64_t left = loop->timers->deadline_ns - loop_now_ns();
+
+        ns = MAX(left, 0);
     }
     mutex_unlock(&loop->lock);
     return ns;

@@ -180,7 +180,8 @@ static void chardev_end_of_input(Chardev *chr)
 static void chardev_deliver_held(Chardev *chr)
 {
     EscapeFilter *escapes = chr->escapes;
-    size_t n = MIN(chardev_room(chr), escapes->n_held);
+    size_t room = chardev_room(chr);
+    size_t n = MIN(room, escapes->n_held);
     uint8_t keys[ESCAPE_HELD];
 
     memcpy(keys, escapes->held, n);
@@ -212,7 +213,7 @@ static void chardev_input(void *opaque, int fd, GIOCondition events)
 {
     Chardev *chr = opaque;
     uint8_t data[INPUT_CHUNK];
-    size_t room = chr->escapes ? sizeof(data) : MIN(chardev_room(chr), sizeof(data));
+    size_t room = chr->escapes ? sizeof(data) : chardev_room(chr);
     ssize_t n;
 
     (void)events;
@@ -220,6 +221,7 @@ static void chardev_input(void *opaque, int fd, GIOCondition events)
         chardev_service(chr);
         return;
     }
+    room = MIN(room, sizeof(data));
     n = chr->in_mode == CHARDEV_FD_SOCKET ? recv(fd, data, room, MSG_DONTWAIT)
                                           : read(fd, data, room);
     if (n > 0 && chr->escapes) {

@@ -349,6 +349,34 @@ START_TEST(a_disarmed_timer_does_not_fire)
 }
 END_TEST
 
+#define SOONEST_NS  5000
+#define SHORT_WAITS 40000u
+
+static void timer_soon(void *opaque)
+{
+    Seen *seen = opaque;
+
+    if (++seen->calls == seen->until) {
+        loop_quit(seen->loop);
+    } else {
+        loop_timer_arm(seen->timer, loop_now_ns() + seen->calls % SOONEST_NS);
+    }
+}
+
+/* Some of them while the loop works out how long it may sleep. */
+START_TEST(a_timer_may_fall_due_at_any_moment)
+{
+    g_autoptr(Loop) loop = loop_new("main");
+    Seen seen = {.loop = loop, .until = SHORT_WAITS};
+
+    seen.timer = loop_timer_new(loop, timer_soon, &seen);
+    loop_timer_arm(seen.timer, 0);
+    loop_run(loop);
+    ck_assert_uint_eq(seen.calls, SHORT_WAITS);
+    loop_timer_free(seen.timer);
+}
+END_TEST
+
 static void arm_now(void *opaque)
 {
     Seen *seen = opaque;
@@ -389,5 +417,6 @@ int main(void)
     tcase_add_test(tc, a_timer_can_arm_itself_again);
     tcase_add_test(tc, a_disarmed_timer_does_not_fire);
     tcase_add_test(tc, a_timer_is_brought_forward);
+    tcase_add_test(tc, a_timer_may_fall_due_at_any_moment);
     return suite_run("loop", tc);
 }
