@@ -539,6 +539,7 @@ START_TEST(a_vm_that_ends_takes_its_dump_along)
     g_autofree char *protocol = g_strconcat("file:", path, NULL);
     auto_fd int fd = open_pipe();
 
+    ck_assert_int_ge(fd, 0);
     begin(protocol, ",\"detach\":true", RETURN);
 }
 END_TEST
@@ -552,6 +553,7 @@ START_TEST(yank_cancels_and_the_vm_goes_on)
     g_autofree char *names = NULL;
     auto_fd int fd = open_pipe();
 
+    ck_assert_int_ge(fd, 0);
     ck_assert(vm_cont(bench.vm, NULL));
     g_free(qmp_bench_read(session));
     begin(protocol, "", "");
@@ -569,6 +571,7 @@ START_TEST(a_session_that_ends_cancels_and_the_vm_goes_on)
     g_autofree char *protocol = g_strconcat("file:", path, NULL);
     auto_fd int fd = open_pipe();
 
+    ck_assert_int_ge(fd, 0);
     ck_assert(vm_cont(bench.vm, NULL));
     begin(protocol, "", "");
     ck_assert_int_eq(bench.vm->state, RUN_STATE_SAVE_VM);
