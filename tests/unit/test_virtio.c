@@ -8,6 +8,7 @@
 #include "util/bytes.h"
 #include "util/loop.h"
 
+#include <stdatomic.h>
 #include <string.h>
 
 #define RAM_BYTES  MIB
@@ -21,8 +22,9 @@ typedef struct Bench {
     VirtDriver *driver;
     Loop *loop; /* what the host hands out; NULL: none */
     unsigned loops_asked;
-    unsigned ioeventfds;
-    unsigned ioeventfd_queue;
+    /* any vCPU asks */
+    atomic_uint ioeventfds;
+    atomic_uint ioeventfd_queue;
     VirtioHost host;
 } Bench;
 
