@@ -107,7 +107,8 @@ class Runner:
     def run_case(self, case: Case) -> None:
         """A case whose emulated host failed, or whose guest stalled there, is tried again.
 
-        A host that hangs says nothing about the case, so it gets HOST_TRIES of them.  Nested guests
+        A host that hangs, or is seen to mix up its own registers with a guest's (Host.mixed_up), says
+        nothing about the case, so it gets HOST_TRIES of them.  Nested guests
         of the emulated processor lose a wake-up now and then under QEMU too, so a stall does not
         tell whose fault it is: a case that passes only at the second try is no pass, it is skipped
         with that reason.  A wrong answer is a failure at once.
@@ -152,6 +153,10 @@ class Runner:
             stalled = isinstance(error, TimeoutError) and self.lab.host.guest_words
             outcome = "stalled" if stalled else "not ok"
             detail = traceback.format_exc() + self.consoles()
+            mix_up = self.lab.host.mixed_up()
+            if mix_up:
+                outcome = "host failed"
+                detail = f"the host left its own registers in a guest: {mix_up}\n{detail}"
         finally:
             signal.setitimer(signal.ITIMER_REAL, 0)
         return outcome, time.monotonic() - started, detail

@@ -158,7 +158,7 @@ def host_root(image: Path, root: Path) -> None:
         (root / name).mkdir(exist_ok=True)
     (root / "etc" / "passwd").write_text(PASSWD, encoding="ascii")
     (root / "etc" / "group").write_text(GROUP, encoding="ascii")
-    for name in ("host-init", "agent.py", "channel.py", "keep.py"):
+    for name in ("host-init", "agent.py", "channel.py", "keep.py", "mixup.py"):
         copy_program(name, root / "rig" / name)
     if f"python{sys.version_info[0]}.{sys.version_info[1]}" in STDLIB:
         # Compiling in the emulated host would cost more than running there.
@@ -181,7 +181,7 @@ def host_kit() -> Path:
         write_ext4(to / "kit.ext4", "512M", to / "scratch")
 
     scripts = source("artifacts.py", "kernel.py", "initramfs.py", "agent.py", "channel.py",
-                     "keep.py", "host-init", "host-stage0", "guest-init", "guest-rc")
+                     "keep.py", "mixup.py", "host-init", "host-stage0", "guest-init", "guest-rc")
     return cached("host-kit", recipe_key(SUITE, scripts), build)
 
 
