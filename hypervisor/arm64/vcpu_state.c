@@ -72,6 +72,7 @@ bool vcpu_arch_enter(Vcpu *vcpu, const CpuModel *model, const VcpuEntry *entry, 
     static const NamedRegister pstate = {"pstate", CORE_REG(regs.pstate)};
     static const NamedRegister x0 = {"x0", CORE_REG(regs.regs[0])};
 
+    (void)model;
     if (!entry || entry->mode == VCPU_ENTRY_POWER_ON) {
         return true;
     }
