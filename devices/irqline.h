@@ -24,11 +24,4 @@ static inline void irq_set(const IrqLine *line, bool high)
     }
 }
 
-/* One edge, unless another thread does the same to this wire at that moment. */
-static inline void irq_pulse(const IrqLine *line)
-{
-    irq_set(line, true);
-    irq_set(line, false);
-}
-
 #endif

@@ -128,17 +128,16 @@ def side_by_side(name: str, command):
     parts = min(os.cpu_count() or 1, MOST_HOSTS)
 
     def follow(part):
-        for result in program_results(name, [*command, "--part", f"{part}/{parts}"]):
-            results.put(result)
-        results.put(None)
+        try:
+            for result in program_results(name, [*command, "--part", f"{part}/{parts}"]):
+                results.put(result)
+        finally:
+            results.put(None)
 
     for part in range(1, parts + 1):
         threading.Thread(target=follow, args=(part,), daemon=True).start()
-    while parts:
-        result = results.get()
-        parts -= result is None
-        if result:
-            yield result
+    for _ in range(parts):
+        yield from iter(results.get, None)
 
 
 def style():

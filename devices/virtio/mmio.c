@@ -43,7 +43,8 @@ typedef struct VirtioMmio {
 static void virtio_mmio_pulse(VirtioMmio *mmio)
 {
     mutex_lock(&mmio->wire);
-    irq_pulse(&mmio->irq);
+    irq_set(&mmio->irq, true);
+    irq_set(&mmio->irq, false);
     mutex_unlock(&mmio->wire);
 }
 
