@@ -59,6 +59,7 @@ class FakeVm:
         self.answers = answers
         self.greeting = greeting
         self.seen = []
+        self.answered = []
         self.listener = socket.socket(socket.AF_UNIX)
         self.listener.bind(str(self.socket))
         self.listener.listen()
@@ -85,6 +86,10 @@ class FakeVm:
             self.clients.append(client)
             threading.Thread(target=self.talk, args=[client], daemon=True).start()
 
+    def hang_up(self):
+        for client in self.clients:
+            client.shutdown(socket.SHUT_RDWR)
+
     def talk(self, client):
         greeting = {"QMP": {"version": {"qemu": {"major": 7, "minor": 2, "micro": 0},
                                         "package": "fake"}, "capabilities": []}}
@@ -95,6 +100,7 @@ class FakeVm:
                 command = json.loads(line)
                 self.seen.append(command)
                 client.sendall((json.dumps(self.answer(command)) + "\n").encode())
+                self.answered.append(command["execute"])
         except OSError:
             pass
 

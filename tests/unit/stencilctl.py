@@ -73,8 +73,7 @@ def colours_are_for_terminals(tool, vm):
 
 
 def events_are_followed_to_the_end(tool, vm):
-    with tool.start(vm, "--json", "events") as follower, tool.start(vm, "events") as reader, \
-            tool.start(vm, "wait", "ended") as waiter:
+    with tool.start(vm, "--json", "events") as follower, tool.start(vm, "events") as reader:
         # A follower is known to listen once it has told of a first event.
         seen = {}
         for name, process in (("json", follower), ("text", reader)):
@@ -86,7 +85,6 @@ def events_are_followed_to_the_end(tool, vm):
         assert json.loads(seen["json"][-1])["event"] == "SHUTDOWN", seen
         assert re.match(r"\d\d:\d\d:\d\d\.\d{6} SHUTDOWN guest=false reason=host-qmp-quit",
                         seen["text"][-1]), seen
-        assert waiter.wait(LIMIT) == 0
     assert vm.process.wait(LIMIT) == 0
     assert str(vm.socket) in tool(vm, "status", status=3)
 
@@ -279,6 +277,14 @@ def template_is_shown_by_stencil(tool, folder):
     assert "show FOLDER" in tool(None, "template", "burn", "/t", status=2)
 
 
+def waiting_sees_the_end(tool, folder):
+    with FakeVm(folder, {}) as vm, tool.start(vm, "wait", "ended") as waiter:
+        wait_until(lambda: "qmp_capabilities" in vm.answered, "nobody waits")
+        assert waiter.poll() is None
+        vm.hang_up()
+        assert waiter.wait(LIMIT) == 0
+
+
 def hostile_servers_are_survived(tool, folder):
     with FakeVm(folder, {"query-status": {"status": "\u001b[31m\u009bbad"}}) as vm:
         assert tool(vm, "status") == "\\u001b[31m\\u009bbad"
@@ -309,7 +315,8 @@ def main() -> None:
             shell_runs_scripts(tool, vm)
             events_are_followed_to_the_end(tool, vm)
         for case in (commands_are_typed_by_the_schema, pty_is_a_console_too, migration_shows_how_far_it_is,
-                     template_is_shown_by_stencil, hostile_servers_are_survived):
+                     waiting_sees_the_end, template_is_shown_by_stencil,
+                     hostile_servers_are_survived):
             case(tool, Path(folder))
     print("stencilctl does what it says")
 
