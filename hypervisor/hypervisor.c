@@ -18,6 +18,16 @@ void hypervisor_free(Hypervisor *hv)
     }
 }
 
+bool hypervisor_init(Hypervisor *hv, unsigned ioapic_pins, GError **error)
+{
+    return !hv->ops->init || hv->ops->init(hv, ioapic_pins, error);
+}
+
+bool hypervisor_settle(Hypervisor *hv, GError **error)
+{
+    return !hv->ops->settle || hv->ops->settle(hv, error);
+}
+
 bool hypervisor_set_memory_slot(Hypervisor *hv, const MemorySlot *slot, GError **error)
 {
     return hv->ops->set_memory_slot(hv, slot, error);

@@ -15,6 +15,7 @@
  */
 
 #include "hypervisor/debug.h"
+#include "util/side_thread.h"
 
 #include <glib.h>
 #include <stdbool.h>
@@ -59,12 +60,18 @@ typedef struct HypervisorOps {
 
     void (*free)(Hypervisor *hv);
 
-    /* main thread */
+    /* main thread: see hypervisor_init and hypervisor_settle; may be NULL */
+    bool (*init)(Hypervisor *hv, unsigned ioapic_pins, GError **error);
+    bool (*settle)(Hypervisor *hv, GError **error);
+
+    /* main thread; before settle it may take effect later, and fail in there */
     bool (*set_memory_slot)(Hypervisor *hv, const MemorySlot *slot, GError **error);
     /* ret_bitmap: one bit per 4 KiB page, in (size / 4096 / 64, rounded up) uint64_t */
     bool (*get_dirty_log)(Hypervisor *hv, unsigned slot, void *ret_bitmap, GError **error);
-    bool (*create_vcpu)(Hypervisor *hv, unsigned index, Vcpu *vcpu, GError **error);
     void (*free_vcpu)(Vcpu *vcpu); /* also after a create_vcpu that failed half way */
+
+    /* the vCPU's thread, several at once */
+    bool (*create_vcpu)(Hypervisor *hv, unsigned index, Vcpu *vcpu, GError **error);
 
     /* vCPU thread: enters the guest; 0 after an exit that is described in vcpu's kvm_run, or
      * -errno (-EINTR after a kick). */
@@ -79,11 +86,29 @@ typedef struct HypervisorOps {
 
 struct Hypervisor {
     const HypervisorOps *ops;
+
+    /*
+     * What began the VM and becomes the first vCPU's thread: a start keeps no more processors busy
+     * than it must.  NULL: the first vCPU gets a thread like any other.
+     */
+    SideThread *starter;
 };
 
 /* Accepts NULL. */
 void hypervisor_free(Hypervisor *hv);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(Hypervisor, hypervisor_free)
+
+/*
+ * Waits until it is there, and makes it ready for vCPUs.  GSIs below ioapic_pins belong
+ * to the user-space IOAPIC (x86).  Once; before it, only slots may be asked for.
+ */
+bool hypervisor_init(Hypervisor *hv, unsigned ioapic_pins, GError **error);
+
+/*
+ * Waits until everything that was asked for has come to be.  Before any state of a vCPU is set: it
+ * may point to guest memory.
+ */
+bool hypervisor_settle(Hypervisor *hv, GError **error);
 
 bool hypervisor_set_memory_slot(Hypervisor *hv, const MemorySlot *slot, GError **error);
 bool hypervisor_signal_msi(Hypervisor *hv, const MsiMessage *msi, GError **error);

@@ -56,8 +56,9 @@ static bool check_capabilities(const Kvm *kvm, const KvmCapability *table, size_
     return true;
 }
 
-static bool open_device(Kvm *kvm, const char *path, GError **error)
+static bool open_device(Kvm *kvm, GError **error)
 {
+    const char *path = kvm->device;
     int version;
 
     kvm->fd = open(path, O_RDWR | O_CLOEXEC);
@@ -98,12 +99,13 @@ static void kvm_free(Hypervisor *hv)
 {
     Kvm *kvm = kvm_of(hv);
 
+    side_thread_free(hv->starter);
     fd_close(&kvm->vm_fd);
     fd_close(&kvm->fd);
     g_free(kvm);
 }
 
-static bool kvm_set_memory_slot(Hypervisor *hv, const MemorySlot *slot, GError **error)
+static bool set_slot(Kvm *kvm, const MemorySlot *slot, GError **error)
 {
     struct kvm_userspace_memory_region region = {
         .slot = slot->index,
@@ -113,13 +115,40 @@ static bool kvm_set_memory_slot(Hypervisor *hv, const MemorySlot *slot, GError *
         .memory_size = slot->size,
         .userspace_addr = (uintptr_t)slot->hva,
     };
-    int result = kvm_ioctl(kvm_of(hv)->vm_fd, KVM_SET_USER_MEMORY_REGION, &region);
+    int result = kvm_ioctl(kvm->vm_fd, KVM_SET_USER_MEMORY_REGION, &region);
 
     if (result < 0) {
         return fail_errno(error, -result, "memory slot %u: 0x%llx bytes at guest address 0x%llx",
                           slot->index, (unsigned long long)slot->size,
                           (unsigned long long)slot->gpa);
     }
+    return true;
+}
+
+typedef struct SlotJob {
+    Kvm *kvm;
+    MemorySlot slot;
+} SlotJob;
+
+static bool do_slot_job(void *opaque, GError **error)
+{
+    const SlotJob *job = opaque;
+
+    return set_slot(job->kvm, &job->slot, error);
+}
+
+/* What KVM allocates for every page of a slot takes longer than a vCPU takes to be made. */
+static bool kvm_set_memory_slot(Hypervisor *hv, const MemorySlot *slot, GError **error)
+{
+    Kvm *kvm = kvm_of(hv);
+    SlotJob *job;
+
+    if (kvm->settled) {
+        return set_slot(kvm, slot, error);
+    }
+    job = g_new(SlotJob, 1);
+    *job = (SlotJob){.kvm = kvm, .slot = *slot};
+    kvm->last_slot = side_thread_do(hv->starter, do_slot_job, job, g_free);
     return true;
 }
 
@@ -226,10 +255,38 @@ static bool kvm_set_ioeventfd(Hypervisor *hv, const IoEventFd *io, bool assign, 
                                      (unsigned long long)io->address);
 }
 
+static bool open_vm(void *opaque, GError **error)
+{
+    Kvm *kvm = opaque;
+
+    return open_device(kvm, error) &&
+           check_capabilities(kvm, required, G_N_ELEMENTS(required), error) &&
+           check_capabilities(kvm, kvm_arch_capabilities, kvm_arch_num_capabilities, error) &&
+           create_vm(kvm, error);
+}
+
+static bool kvm_init(Hypervisor *hv, unsigned ioapic_pins, GError **error)
+{
+    Kvm *kvm = kvm_of(hv);
+
+    return side_thread_wait(hv->starter, kvm->opened, error) &&
+           kvm_arch_init_vm(kvm, ioapic_pins, error);
+}
+
+static bool kvm_settle(Hypervisor *hv, GError **error)
+{
+    Kvm *kvm = kvm_of(hv);
+
+    kvm->settled = true;
+    return side_thread_wait(hv->starter, kvm->last_slot, error);
+}
+
 static const HypervisorOps kvm_ops = {
     .name = "kvm",
     .debug = &kvm_debug_ops,
     .free = kvm_free,
+    .init = kvm_init,
+    .settle = kvm_settle,
     .set_memory_slot = kvm_set_memory_slot,
     .get_dirty_log = kvm_get_dirty_log,
     .create_vcpu = kvm_create_vcpu,
@@ -246,7 +303,7 @@ bool hypervisor_is_kvm(const Hypervisor *hypervisor)
     return hypervisor->ops == &kvm_ops;
 }
 
-Hypervisor *kvm_new(const KvmConfig *config, GError **error)
+Hypervisor *kvm_new(const char *device, GError **error)
 {
     Kvm *kvm = g_new0(Kvm, 1);
     g_autoptr(Hypervisor) hv = &kvm->base;
@@ -254,11 +311,11 @@ Hypervisor *kvm_new(const KvmConfig *config, GError **error)
     kvm->base.ops = &kvm_ops;
     kvm->fd = -1;
     kvm->vm_fd = -1;
-    if (!open_device(kvm, config->device, error) ||
-        !check_capabilities(kvm, required, G_N_ELEMENTS(required), error) ||
-        !check_capabilities(kvm, kvm_arch_capabilities, kvm_arch_num_capabilities, error) ||
-        !create_vm(kvm, error) || !kvm_arch_init_vm(kvm, config, error)) {
+    kvm->device = device;
+    kvm->base.starter = side_thread_new("kvm", error);
+    if (!kvm->base.starter) {
         return NULL;
     }
+    kvm->opened = side_thread_do(kvm->base.starter, open_vm, kvm, NULL);
     return g_steal_pointer(&hv);
 }

@@ -11,16 +11,13 @@
 
 #include <stdatomic.h>
 
-typedef struct KvmConfig {
-    const char *device;   /* "/dev/kvm" */
-    unsigned ioapic_pins; /* GSIs that belong to the user-space IOAPIC (x86) */
-} KvmConfig;
-
 /*
- * Opens the device, checks it and creates an empty VM.  On x86 its split interrupt controller
- * exists; on AArch64 the machine model makes one when it has vCPUs.
+ * Begins to open the device ("/dev/kvm"), to check it and to create an empty VM, beside the calling
+ * thread: the kernel takes its time, and so do the command line and the template.  The process must
+ * not fork any more.  What went wrong is what hypervisor_init says; after it, the split interrupt
+ * controller of x86 exists (on AArch64 the machine model makes one when it has vCPUs).
  */
-Hypervisor *kvm_new(const KvmConfig *config, GError **error);
+Hypervisor *kvm_new(const char *device, GError **error);
 
 /*
  * From a save to a load: how far the guest's clock has gone on, and what the host's TSC was when
@@ -40,6 +37,12 @@ typedef struct Kvm {
     int fd; /* /dev/kvm */
     int vm_fd;
     size_t run_bytes;
+    const char *device;
+
+    /* main thread; the starter's jobs so far: the VM is there, and the latest of its slots */
+    unsigned opened;
+    unsigned last_slot;
+    bool settled;
 
     /* main thread, while vCPU threads are parked; theirs to read on errands */
     KvmTimeShift time_shift;
@@ -61,7 +64,7 @@ int kvm_ioctl_value(int fd, unsigned long request, unsigned long value);
 
 /* What KVM_CREATE_VM is told, and what a fresh VM needs next; x86/ and arm64/ define them. */
 unsigned long kvm_arch_vm_type(const Kvm *kvm);
-bool kvm_arch_init_vm(Kvm *kvm, const KvmConfig *config, GError **error);
+bool kvm_arch_init_vm(Kvm *kvm, unsigned ioapic_pins, GError **error);
 
 /* The capabilities that only this architecture needs. */
 typedef struct KvmCapability {

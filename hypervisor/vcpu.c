@@ -29,6 +29,7 @@ typedef struct VcpuSlot {
     Vcpu vcpu;
     pthread_t thread;
     bool has_thread;
+    unsigned job; /* of the hypervisor's starter, if that is its thread; 0: it is not */
 
     /* guarded by the group's lock */
     bool parked;
@@ -52,8 +53,9 @@ struct Vcpus {
 
     Mutex lock;
     Cond wake;   /* to the threads: run, do an errand, or end */
-    Cond parked; /* to the main thread: one more is parked, or has done its errand */
+    Cond parked; /* to the main thread: one more has begun, is parked, or has done its errand */
     /* guarded by lock */
+    unsigned num_begun;
     unsigned num_parked;
     bool ending;
 };
@@ -164,6 +166,23 @@ static void vcpu_run_until_stop(Vcpus *vcpus, VcpuSlot *slot)
     }
 }
 
+/* What goes wrong is told to whoever wants something of it first. */
+static void begin_vcpu(VcpuSlot *slot)
+{
+    Vcpu *vcpu = &slot->vcpu;
+    Vcpus *vcpus = vcpu->group;
+
+    if (vcpus->hypervisor->ops->create_vcpu(vcpus->hypervisor, vcpu->index, vcpu,
+                                            &slot->start_error) &&
+        vcpus->hooks->started) {
+        vcpus->hooks->started(vcpus->opaque, vcpu, &slot->start_error);
+    }
+    mutex_lock(&vcpus->lock);
+    vcpus->num_begun++;
+    wake_locked(vcpus, &vcpus->parked);
+    mutex_unlock(&vcpus->lock);
+}
+
 static void *vcpu_thread(void *opaque)
 {
     VcpuSlot *slot = opaque;
@@ -173,13 +192,42 @@ static void *vcpu_thread(void *opaque)
     snprintf(name, sizeof(name), "vcpu%u", vcpu->index);
     prctl(PR_SET_NAME, name);
     atomic_store(&vcpu->thread_id, (int)syscall(SYS_gettid));
-    if (vcpu->group->hooks->started) {
-        vcpu->group->hooks->started(vcpu->group->opaque, vcpu, &slot->start_error);
-    }
+    begin_vcpu(slot);
     while (vcpu_park(vcpu->group, slot)) {
         vcpu_run_until_stop(vcpu->group, slot);
     }
     return NULL;
+}
+
+static bool be_vcpu(void *opaque, GError **error)
+{
+    (void)error;
+    vcpu_thread(opaque);
+    return true;
+}
+
+static bool start_thread(VcpuSlot *slot, GError **error)
+{
+    SideThread *starter = slot->vcpu.index == 0 ? slot->vcpu.hypervisor->starter : NULL;
+    int err;
+
+    if (starter) {
+        slot->thread = side_thread_id(starter);
+        slot->job = side_thread_do(starter, be_vcpu, slot, NULL);
+        return true;
+    }
+    err = pthread_create(&slot->thread, NULL, vcpu_thread, slot);
+    return err == 0 || fail_errno(error, err, "vCPU %u: cannot start its thread", slot->vcpu.index);
+}
+
+/* Waits until it has left vcpu_thread. */
+static void end_thread(VcpuSlot *slot)
+{
+    if (slot->job != 0) {
+        side_thread_wait(slot->vcpu.hypervisor->starter, slot->job, NULL);
+    } else {
+        pthread_join(slot->thread, NULL);
+    }
 }
 
 static bool vcpu_start(Vcpus *vcpus, unsigned index, GError **error)
@@ -189,18 +237,8 @@ static bool vcpu_start(Vcpus *vcpus, unsigned index, GError **error)
     slot->vcpu.index = index;
     slot->vcpu.group = vcpus;
     slot->vcpu.hypervisor = vcpus->hypervisor;
-    if (!vcpus->hypervisor->ops->create_vcpu(vcpus->hypervisor, index, &slot->vcpu, error)) {
-        g_prefix_error(error, "vCPU %u: ", index);
-        return false;
-    }
-
-    int err = pthread_create(&slot->thread, NULL, vcpu_thread, slot);
-
-    if (err != 0) {
-        return fail_errno(error, err, "vCPU %u: cannot start its thread", index);
-    }
-    slot->has_thread = true;
-    return true;
+    slot->has_thread = start_thread(slot, error);
+    return slot->has_thread;
 }
 
 Vcpus *vcpus_new(Hypervisor *hypervisor, unsigned count, const VcpuHooks *hooks, void *opaque,
@@ -257,9 +295,13 @@ void vcpus_pause(Vcpus *vcpus)
     mutex_unlock(&vcpus->lock);
 }
 
+/* One that runs can be kicked, so it must be there. */
 void vcpus_resume(Vcpus *vcpus)
 {
     mutex_lock(&vcpus->lock);
+    while (vcpus->num_begun < vcpus->count) {
+        cond_wait(&vcpus->parked, &vcpus->lock);
+    }
     atomic_store(&vcpus->pausing, false);
     mutex_unlock(&vcpus->lock);
     cond_broadcast(&vcpus->wake);
@@ -366,7 +408,7 @@ void vcpus_free(Vcpus *vcpus)
         VcpuSlot *slot = &vcpus->slots[i];
 
         if (slot->has_thread) {
-            pthread_join(slot->thread, NULL);
+            end_thread(slot);
         }
         g_clear_error(&slot->start_error);
         if (slot->vcpu.hypervisor) {

@@ -78,7 +78,7 @@ static bool start(Vm *vm, const TemplateReader *template, GError **error)
         return migration_load_opened(vm->migration, template, error);
     }
     if (vm->config->incoming.uri) {
-        return true;
+        return hypervisor_settle(vm->hypervisor, error);
     }
     if (!vm_boot(vm, error)) {
         return false;
@@ -91,8 +91,8 @@ static bool start(Vm *vm, const TemplateReader *template, GError **error)
 }
 
 /* Builds the VM, lets it live, and says how the process is to end. */
-static bool run_vm(const VmConfig *config, const TemplateReader *template, Daemon *daemon,
-                   int *ret_status, GError **error)
+static bool run_vm(const VmConfig *config, VmOrigin *origin, Daemon *daemon, int *ret_status,
+                   GError **error)
 {
     g_autoptr(Loop) loop = loop_new("main");
     g_autoptr(QmpServer) qmp = qmp_server_new(config, loop, error);
@@ -105,10 +105,10 @@ static bool run_vm(const VmConfig *config, const TemplateReader *template, Daemo
     if (!qmp || !signals_begin(&signals, error) || !sandbox_begin(config, error)) {
         return false;
     }
-    vm = vm_new(config, loop, qmp_server_events(qmp), template, error);
+    vm = vm_new(config, loop, qmp_server_events(qmp), origin, error);
     ok = vm && sandbox_enter_main(config, error) && qmp_server_start(qmp, vm, error) &&
          listen_to_test(vm, &qtest, error) && listen_to_debugger(vm, &gdb, error) &&
-         start(vm, template, error) && daemon_ready(daemon, error);
+         start(vm, origin->template, error) && daemon_ready(daemon, error);
     if (ok) {
         signals_watch(&signals, vm);
         loop_run(loop);
@@ -119,10 +119,30 @@ static bool run_vm(const VmConfig *config, const TemplateReader *template, Daemo
     return ok;
 }
 
+/* What it takes to be a process of its own.  Threads come after it: a fork takes none along. */
+static bool begin_process(const VmConfig *config, Daemon *daemon, GError **error)
+{
+    return daemon_begin(daemon, config->daemonize, config->pid_file, error) &&
+           open_log(config, error) && name_process(config, error);
+}
+
+/* The hypervisor comes while the template is read and the configuration looked at. */
+static bool run_config(VmConfig *config, Daemon *daemon, int *ret_status, GError **error)
+{
+    g_autoptr(TemplateReader) template = NULL;
+    VmOrigin origin = {.hypervisor = vm_hypervisor_new(config, error)};
+    bool ok = origin.hypervisor && vm_open_incoming(config, &template, error) &&
+              vm_config_validate(config, error) && support_check(config, error);
+
+    origin.template = template;
+    ok = ok && run_vm(config, &origin, daemon, ret_status, error);
+    hypervisor_free(origin.hypervisor);
+    return ok;
+}
+
 int main(int argc, char **argv)
 {
     g_autoptr(VmConfig) config = vm_config_new();
-    g_autoptr(TemplateReader) template = NULL;
     g_autoptr(GError) error = NULL;
     OptionsOutcome outcome = {
         .device_help = help_devices,
@@ -147,11 +167,7 @@ int main(int argc, char **argv)
         g_free(outcome.text);
         return EXIT_SUCCESS;
     }
-    if (!vm_open_incoming(config, &template, &error) || !vm_config_validate(config, &error) ||
-        !support_check(config, &error) || !open_log(config, &error) ||
-        !name_process(config, &error) ||
-        !daemon_begin(&daemon, config->daemonize, config->pid_file, &error) ||
-        !run_vm(config, template, &daemon, &status, &error)) {
+    if (!begin_process(config, &daemon, &error) || !run_config(config, &daemon, &status, &error)) {
         fprintf(stderr, "stencil: %s\n", error->message);
     }
     daemon_end(&daemon);

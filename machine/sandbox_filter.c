@@ -7,8 +7,9 @@
 #include <stdlib.h>
 
 /* Calls are numbered below this on every architecture; what is above is refused. */
-#define MAX_CALLS  512
-#define MAX_VALUES 128
+#define MAX_CALLS     512
+#define MAX_VALUES    128
+#define MAX_STRETCHES 192
 
 /* So many equal-questions in a row take no longer than a tree of them. */
 #define ROW_VALUES 3
@@ -173,14 +174,27 @@ static bool is_plain(const SandboxRule *rule)
     return rule && !rule->check && rule->answer == 0;
 }
 
-static void enter_rules(const SandboxRules *rules, unsigned roles, const SandboxRule **by_number)
+/* Of both tables, one behind the other; 0 is no rule. */
+typedef uint16_t RuleIndex;
+
+static const SandboxRule *rule_at(RuleIndex index)
+{
+    if (index == 0) {
+        return NULL;
+    }
+    return index <= sandbox_rules.count ? &sandbox_rules.rule[index - 1]
+                                        : &sandbox_arch_rules.rule[index - 1 - sandbox_rules.count];
+}
+
+static void enter_rules(const SandboxRules *rules, size_t first, unsigned roles,
+                        RuleIndex *by_number)
 {
     for (size_t i = 0; i < rules->count; i++) {
         const SandboxRule *rule = &rules->rule[i];
 
         g_assert(rule->number < MAX_CALLS);
         if (rule->roles & roles) {
-            by_number[rule->number] = rule;
+            by_number[rule->number] = (RuleIndex)(first + i);
         }
     }
 }
@@ -188,16 +202,17 @@ static void enter_rules(const SandboxRules *rules, unsigned roles, const Sandbox
 /* Neighbours that come to the same are one stretch; the last one has no end. */
 static size_t stretch_rules(unsigned roles, Stretch *stretches)
 {
-    const SandboxRule *by_number[MAX_CALLS + 1] = {NULL};
+    RuleIndex by_number[MAX_CALLS + 1] = {0};
     size_t count = 0;
 
-    enter_rules(&sandbox_rules, roles, by_number);
-    enter_rules(&sandbox_arch_rules, roles, by_number);
+    enter_rules(&sandbox_rules, 1, roles, by_number);
+    enter_rules(&sandbox_arch_rules, 1 + sandbox_rules.count, roles, by_number);
     for (uint32_t number = 0; number <= MAX_CALLS; number++) {
-        const SandboxRule *rule = by_number[number];
+        const SandboxRule *rule = rule_at(by_number[number]);
         const SandboxRule *before = count > 0 ? stretches[count - 1].rule : NULL;
 
         if (count == 0 || (rule != before && !(is_plain(rule) && is_plain(before)))) {
+            g_assert(count < MAX_STRETCHES);
             stretches[count++] = (Stretch){.start = number, .rule = rule};
         }
     }
@@ -217,7 +232,7 @@ static void turn_round(SandboxProgram *program)
 void sandbox_filter_build(ThreadRole role, uint32_t pid, SandboxProgram *ret)
 {
     Builder b = {.roles = sandbox_admits(role), .pid = pid, .program = ret};
-    Stretch stretches[MAX_CALLS + 1];
+    Stretch stretches[MAX_STRETCHES];
     size_t count = stretch_rules(b.roles, stretches);
 
     ret->len = 0;

@@ -15,18 +15,15 @@
 
 #include <json-c/json_object.h>
 
-static bool open_hypervisor(Vm *vm, GError **error)
+Hypervisor *vm_hypervisor_new(const VmConfig *config, GError **error)
 {
-    const KvmConfig kvm = {
-        .device = "/dev/kvm",
-        .ioapic_pins = vm->machine_ops->interrupt_pins(vm->config),
-    };
+    return config->accel == ACCEL_QTEST ? fake_hypervisor_new() : kvm_new("/dev/kvm", error);
+}
 
-    if (vm->config->accel == ACCEL_QTEST) {
-        vm->hypervisor = fake_hypervisor_new();
-    } else {
-        vm->hypervisor = kvm_new(&kvm, error);
-    }
+static bool take_hypervisor(Vm *vm, VmOrigin *origin, GError **error)
+{
+    vm->hypervisor = origin->hypervisor ? g_steal_pointer(&origin->hypervisor)
+                                        : vm_hypervisor_new(vm->config, error);
     return vm->hypervisor != NULL;
 }
 
@@ -80,7 +77,7 @@ static void lend_quit_to_consoles(Vm *vm)
  * The order costs: memory slots and vCPUs come before anything that could register on a bus inside
  * KVM (docs/decisions/0002-start-order.md).
  */
-static bool vm_build(Vm *vm, const TemplateReader *template, GError **error)
+static bool vm_build(Vm *vm, VmOrigin *origin, GError **error)
 {
     const BackendsHost host = {
         .loop = vm->loop,
@@ -90,11 +87,13 @@ static bool vm_build(Vm *vm, const TemplateReader *template, GError **error)
         .opaque = vm,
     };
 
-    if (!open_hypervisor(vm, error) || !make_cpu_model(vm, error)) {
+    if (!take_hypervisor(vm, origin, error)) {
         return false;
     }
     vm->memory = guest_mem_new(vm->hypervisor);
-    if (!vm->machine_ops->map_memory(vm, template, error)) {
+    if (!vm->machine_ops->map_memory(vm, origin->template, error) ||
+        !hypervisor_init(vm->hypervisor, vm->machine_ops->interrupt_pins(vm->config), error) ||
+        !make_cpu_model(vm, error)) {
         return false;
     }
     vm->vcpus = vcpus_new(vm->hypervisor, vm->config->smp.cpus, &vm_vcpu_hooks, vm, error);
@@ -110,10 +109,11 @@ static bool vm_build(Vm *vm, const TemplateReader *template, GError **error)
     return vm->machine_ops->build(vm, error);
 }
 
-Vm *vm_new(const VmConfig *config, Loop *loop, const VmEventSink *events,
-           const TemplateReader *template, GError **error)
+Vm *vm_new(const VmConfig *config, Loop *loop, const VmEventSink *events, VmOrigin *origin,
+           GError **error)
 {
     const MachineOps *ops = machine_ops_find(config->machine.type);
+    VmOrigin nothing = {0};
     g_autoptr(Vm) vm = NULL;
 
     if (!ops) {
@@ -140,7 +140,7 @@ Vm *vm_new(const VmConfig *config, Loop *loop, const VmEventSink *events,
     vm->migration = migration_new(loop, events, &vm_migration, vm);
     mutex_init(&vm->request_lock);
     vm->fd_sets = fds_new(config, error);
-    if (!vm->fd_sets || !vm_build(vm, template, error)) {
+    if (!vm->fd_sets || !vm_build(vm, origin ? origin : &nothing, error)) {
         return NULL;
     }
     return g_steal_pointer(&vm);
@@ -255,6 +255,7 @@ bool vm_boot(Vm *vm, GError **error)
         return false;
     }
     if (!vm->machine_ops->load(vm, &entry, error) || !boot_devices(vm, error) ||
+        !hypervisor_settle(vm->hypervisor, error) ||
         !vcpus_each(vm->vcpus, start_cpu, &start, error)) {
         return false;
     }

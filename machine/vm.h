@@ -152,12 +152,18 @@ struct Vm {
     char *request_text[VM_REQUEST_COUNT];
 };
 
-/*
- * config, loop and events stay the caller's and outlive the VM.  With a template RAM shows it from
- * the start; it is needed until the VM is loaded.  NULL: RAM is zeroes.
- */
-Vm *vm_new(const VmConfig *config, Loop *loop, const VmEventSink *events,
-           const TemplateReader *template, GError **error);
+/* The hypervisor of config's accelerator.  It takes a while to come: ask for it early. */
+Hypervisor *vm_hypervisor_new(const VmConfig *config, GError **error);
+
+/* What a VM starts with; all of it may be NULL. */
+typedef struct VmOrigin {
+    Hypervisor *hypervisor;         /* vm_new takes it, even if it fails; NULL: one is made */
+    const TemplateReader *template; /* RAM shows it; needed until the VM is loaded */
+} VmOrigin;
+
+/* config, loop and events stay the caller's and outlive the VM.  origin may be NULL. */
+Vm *vm_new(const VmConfig *config, Loop *loop, const VmEventSink *events, VmOrigin *origin,
+           GError **error);
 
 /* Accepts NULL. */
 void vm_free(Vm *vm);

@@ -315,7 +315,8 @@ static bool load_everything(Vm *vm, const TemplateReader *reader, bool in_place,
     vm->ever_reset = true;
     return load_record(vm, reader, ret_record, error) &&
            load_devices(vm, reader, in_place, error) && load_time(vm, reader, error) &&
-           load_vcpus(vm, reader, error) && tell_devices(vm, ret_record, error);
+           hypervisor_settle(vm->hypervisor, error) && load_vcpus(vm, reader, error) &&
+           tell_devices(vm, ret_record, error);
 }
 
 bool vm_load(void *opaque, const TemplateReader *reader, bool in_place, GError **error)

@@ -31,7 +31,7 @@ unsigned long kvm_arch_vm_type(const Kvm *kvm)
                                                    : 0;
 }
 
-bool kvm_arch_init_vm(Kvm *kvm, const KvmConfig *config, GError **error)
+bool kvm_arch_init_vm(Kvm *kvm, unsigned ioapic_pins, GError **error)
 {
     struct kvm_create_device gic = {
         .type = KVM_DEV_TYPE_ARM_VGIC_V3,
@@ -39,7 +39,7 @@ bool kvm_arch_init_vm(Kvm *kvm, const KvmConfig *config, GError **error)
     };
     int result = kvm_ioctl(kvm->vm_fd, KVM_CREATE_DEVICE, &gic);
 
-    (void)config; /* there is no interrupt controller in user space */
+    (void)ioapic_pins; /* there is no interrupt controller in user space */
     return result >= 0 || fail_errno(error, -result,
                                      "this host's KVM cannot give a guest a GICv3, the only "
                                      "interrupt controller that AArch64 guests have here");

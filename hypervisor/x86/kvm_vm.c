@@ -50,7 +50,7 @@ unsigned long kvm_arch_vm_type(const Kvm *kvm)
     return 0;
 }
 
-bool kvm_arch_init_vm(Kvm *kvm, const KvmConfig *config, GError **error)
+bool kvm_arch_init_vm(Kvm *kvm, unsigned ioapic_pins, GError **error)
 {
     uint64_t identity = IDENTITY_MAP_ADDRESS;
     int result = kvm_ioctl_value(kvm->vm_fd, KVM_SET_TSS_ADDR, TSS_ADDRESS);
@@ -61,8 +61,7 @@ bool kvm_arch_init_vm(Kvm *kvm, const KvmConfig *config, GError **error)
     if (result < 0) {
         return fail_errno(error, -result, "reserve guest pages for KVM");
     }
-    if (!enable(kvm, KVM_CAP_SPLIT_IRQCHIP, config->ioapic_pins, "split interrupt controller",
-                error)) {
+    if (!enable(kvm, KVM_CAP_SPLIT_IRQCHIP, ioapic_pins, "split interrupt controller", error)) {
         return false;
     }
     enable_exact_events(kvm);

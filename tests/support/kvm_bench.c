@@ -84,8 +84,6 @@ static const VcpuHooks hooks = {
     .failed = bench_failed,
 };
 
-static const KvmConfig kvm_config = {.device = "/dev/kvm", .ioapic_pins = IOAPIC_PINS};
-
 static void require(bool ok, GError **error)
 {
     ck_assert_msg(ok, "%s", *error ? (*error)->message : "no message");
@@ -94,9 +92,9 @@ static void require(bool ok, GError **error)
 void kvm_bench_require(void)
 {
     g_autoptr(GError) error = NULL;
-    g_autoptr(Hypervisor) hv = kvm_new(&kvm_config, &error);
+    g_autoptr(Hypervisor) hv = kvm_new("/dev/kvm", &error);
 
-    if (!hv) {
+    if (!hv || !hypervisor_init(hv, IOAPIC_PINS, &error)) {
         printf("SKIP: %s\n", error->message);
         exit(SKIP);
     }
@@ -115,8 +113,8 @@ KvmBench *kvm_bench_new(unsigned cpus, const CpuFeatureSwitch *switches, size_t 
 
     mutex_init(&b->lock);
     cond_init(&b->changed);
-    b->hv = kvm_new(&kvm_config, &error);
-    require(b->hv != NULL, &error);
+    b->hv = kvm_new("/dev/kvm", &error);
+    require(b->hv && hypervisor_init(b->hv, IOAPIC_PINS, &error), &error);
     b->model = cpu_model_new(b->hv, &model, &error);
     require(b->model != NULL, &error);
     b->ram = mmap(NULL, KVM_BENCH_RAM, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -124,7 +122,8 @@ KvmBench *kvm_bench_new(unsigned cpus, const CpuFeatureSwitch *switches, size_t 
 
     const MemorySlot slot = {.gpa = 0, .size = KVM_BENCH_RAM, .hva = b->ram};
 
-    require(hypervisor_set_memory_slot(b->hv, &slot, &error), &error);
+    require(hypervisor_set_memory_slot(b->hv, &slot, &error) && hypervisor_settle(b->hv, &error),
+            &error);
     b->vcpus = vcpus_new(b->hv, cpus, &hooks, b, &error);
     require(b->vcpus != NULL, &error);
     return b;

@@ -98,8 +98,15 @@ static const VcpuHooks hooks = {
     .failed = bench_failed,
 };
 
-static const KvmConfig kvm_config = {.device = "/dev/kvm"};
 static const CpuModelConfig host_model = {.name = "host", .topology = {1, 1, 1, 1}};
+
+/* NULL and an error where there is none. */
+static Hypervisor *open_kvm(GError **error)
+{
+    g_autoptr(Hypervisor) hv = kvm_new("/dev/kvm", error);
+
+    return hv && hypervisor_init(hv, /* ioapic_pins= */ 0, error) ? g_steal_pointer(&hv) : NULL;
+}
 
 static void start(Bench *b, unsigned cpus)
 {
@@ -108,7 +115,7 @@ static void start(Bench *b, unsigned cpus)
     memset(b, 0, sizeof(*b));
     mutex_init(&b->lock);
     cond_init(&b->changed);
-    b->hv = kvm_new(&kvm_config, &error);
+    b->hv = open_kvm(&error);
     ck_assert_msg(b->hv != NULL, "%s", error ? error->message : "");
     b->model = cpu_model_new(b->hv, &host_model, &error);
     ck_assert_msg(b->model != NULL, "%s", error ? error->message : "");
@@ -121,6 +128,7 @@ static void start(Bench *b, unsigned cpus)
     const MemorySlot slot = {.gpa = RAM, .size = RAM_SIZE, .hva = b->ram};
 
     ck_assert(hypervisor_set_memory_slot(b->hv, &slot, &error));
+    ck_assert(hypervisor_settle(b->hv, &error));
     b->vcpus = vcpus_new(b->hv, cpus, &hooks, b, &error);
     ck_assert_msg(b->vcpus != NULL, "%s", error ? error->message : "");
 }
@@ -242,7 +250,7 @@ START_TEST(model_refuses_what_it_does_not_know)
     const CpuModelConfig with_pmu = {.name = "host", .pmu = true};
     const CpuModelConfig *const wrong[] = {&named, &with_avx, &with_pmu};
     const char *const said[] = {"'epyc'", "'avx'", "pmu"};
-    g_autoptr(Hypervisor) hv = kvm_new(&kvm_config, NULL);
+    g_autoptr(Hypervisor) hv = open_kvm(NULL);
 
     for (size_t i = 0; i < G_N_ELEMENTS(wrong); i++) {
         g_autoptr(GError) error = NULL;
@@ -264,7 +272,7 @@ START_TEST(features_can_be_taken_away)
     vcpus_free(b.vcpus);
     cpu_model_free(b.model);
     hypervisor_free(b.hv);
-    b.hv = kvm_new(&kvm_config, &error);
+    b.hv = open_kvm(&error);
     b.model = cpu_model_new(b.hv, &config, &error);
     ck_assert_ptr_nonnull(b.model);
     b.vcpus = vcpus_new(b.hv, 1, &hooks, &b, &error);
@@ -286,7 +294,7 @@ END_TEST
 int main(void)
 {
     g_autoptr(GError) error = NULL;
-    g_autoptr(Hypervisor) probe = kvm_new(&kvm_config, &error);
+    g_autoptr(Hypervisor) probe = open_kvm(&error);
     TCase *tc = tcase_create("kvm_arm64");
 
     if (!probe) {
