@@ -30,6 +30,12 @@ typedef struct CpuModel CpuModel;
 
 CpuModel *cpu_model_new(Hypervisor *hypervisor, const CpuModelConfig *config, GError **error);
 
+/*
+ * Finds out what the host has, which takes a while.  Whoever needs it does so too; this is for one
+ * who has the time.  Failures show when it is needed.
+ */
+void cpu_model_prepare(CpuModel *model);
+
 /* Accepts NULL. */
 void cpu_model_free(CpuModel *model);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(CpuModel, cpu_model_free)

@@ -70,7 +70,7 @@ typedef struct HypervisorOps {
     bool (*get_dirty_log)(Hypervisor *hv, unsigned slot, void *ret_bitmap, GError **error);
     void (*free_vcpu)(Vcpu *vcpu); /* also after a create_vcpu that failed half way */
 
-    /* the vCPU's thread, several at once */
+    /* the main thread or the vCPU's, several at once */
     bool (*create_vcpu)(Hypervisor *hv, unsigned index, Vcpu *vcpu, GError **error);
 
     /* vCPU thread: enters the guest; 0 after an exit that is described in vcpu's kvm_run, or

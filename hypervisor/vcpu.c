@@ -30,6 +30,7 @@ typedef struct VcpuSlot {
     pthread_t thread;
     bool has_thread;
     unsigned job; /* of the hypervisor's starter, if that is its thread; 0: it is not */
+    bool made;    /* before its thread came to it */
 
     /* guarded by the group's lock */
     bool parked;
@@ -166,15 +167,20 @@ static void vcpu_run_until_stop(Vcpus *vcpus, VcpuSlot *slot)
     }
 }
 
+static bool create(VcpuSlot *slot, GError **error)
+{
+    Vcpu *vcpu = &slot->vcpu;
+
+    return vcpu->hypervisor->ops->create_vcpu(vcpu->hypervisor, vcpu->index, vcpu, error);
+}
+
 /* What goes wrong is told to whoever wants something of it first. */
 static void begin_vcpu(VcpuSlot *slot)
 {
     Vcpu *vcpu = &slot->vcpu;
     Vcpus *vcpus = vcpu->group;
 
-    if (vcpus->hypervisor->ops->create_vcpu(vcpus->hypervisor, vcpu->index, vcpu,
-                                            &slot->start_error) &&
-        vcpus->hooks->started) {
+    if ((slot->made || create(slot, &slot->start_error)) && vcpus->hooks->started) {
         vcpus->hooks->started(vcpus->opaque, vcpu, &slot->start_error);
     }
     mutex_lock(&vcpus->lock);
@@ -206,15 +212,26 @@ static bool be_vcpu(void *opaque, GError **error)
     return true;
 }
 
+/* It is still busy with memory: the vCPU is made here meanwhile. */
+static bool start_on(SideThread *starter, VcpuSlot *slot, GError **error)
+{
+    if (!create(slot, error)) {
+        g_prefix_error(error, "vCPU %u: ", slot->vcpu.index);
+        return false;
+    }
+    slot->thread = side_thread_id(starter);
+    slot->made = true;
+    slot->job = side_thread_do(starter, be_vcpu, slot, NULL);
+    return true;
+}
+
 static bool start_thread(VcpuSlot *slot, GError **error)
 {
     SideThread *starter = slot->vcpu.index == 0 ? slot->vcpu.hypervisor->starter : NULL;
     int err;
 
     if (starter) {
-        slot->thread = side_thread_id(starter);
-        slot->job = side_thread_do(starter, be_vcpu, slot, NULL);
-        return true;
+        return start_on(starter, slot, error);
     }
     err = pthread_create(&slot->thread, NULL, vcpu_thread, slot);
     return err == 0 || fail_errno(error, err, "vCPU %u: cannot start its thread", slot->vcpu.index);

@@ -100,6 +100,9 @@ static bool vm_build(Vm *vm, VmOrigin *origin, GError **error)
     if (!vm->vcpus) {
         return false;
     }
+    if (vm->cpu_model) {
+        cpu_model_prepare(vm->cpu_model);
+    }
     vm->backends = backends_new(vm->config, &host, error);
     if (!vm->backends) {
         return false;

@@ -110,6 +110,12 @@ CpuModel *cpu_model_new(Hypervisor *hypervisor, const CpuModelConfig *config, GE
     return g_steal_pointer(&model);
 }
 
+/* There is nothing that has to be asked for. */
+void cpu_model_prepare(CpuModel *model)
+{
+    (void)model;
+}
+
 void cpu_model_free(CpuModel *model)
 {
     g_free(model);

@@ -412,7 +412,7 @@ CpuModel *cpu_model_new(Hypervisor *hypervisor, const CpuModelConfig *config, GE
     return model;
 }
 
-static void cpu_model_prepare(CpuModel *model)
+void cpu_model_prepare(CpuModel *model)
 {
     mutex_lock(&model->lock);
     if (!model->prepared) {
