@@ -70,6 +70,7 @@ struct Vcpu {
     /* vCPU thread only */
     bool has_run;        /* since it was made; a fresh one holds what KVM makes vCPUs with */
     DebugSettings debug; /* in force */
+    uint32_t cpuid_mark; /* x86: of the table that its model gave it; 0: it has another */
 
     /* written by the vCPU's thread, read by anybody */
     atomic_int thread_id;

@@ -13,6 +13,7 @@
 #include "hypervisor/kvm.h"
 #include "hypervisor/x86/cpuid_cache.h"
 #include "util/bytes.h"
+#include "util/crc32c.h"
 #include "util/error.h"
 #include "util/loop.h"
 #include "util/text.h"
@@ -60,9 +61,10 @@ static size_t table_bytes(void)
     return sizeof(CpuidTable) + MAX_ENTRIES * sizeof(struct kvm_cpuid_entry2);
 }
 
+/* With no room for more entries. */
 static CpuidTable *table_copy(const CpuidTable *table)
 {
-    return g_memdup2(table, table_bytes());
+    return g_memdup2(table, sizeof(*table) + table->nent * sizeof(table->entries[0]));
 }
 
 static unsigned bits_for(unsigned count)
@@ -485,7 +487,7 @@ static bool remember_tsc_khz(const Vcpu *vcpu, GError **error)
     return true;
 }
 
-bool cpu_model_apply(CpuModel *model, const Vcpu *vcpu, GError **error)
+bool cpu_model_apply(CpuModel *model, Vcpu *vcpu, GError **error)
 {
     g_autofree CpuidTable *own = cpu_model_table(model, vcpu->index);
 
@@ -496,8 +498,11 @@ bool cpu_model_apply(CpuModel *model, const Vcpu *vcpu, GError **error)
 
     int result = kvm_ioctl(vcpu->fd, KVM_SET_CPUID2, own);
 
-    return result >= 0 ? remember_tsc_khz(vcpu, error)
-                       : fail_errno(error, -result, "KVM_SET_CPUID2");
+    if (result < 0) {
+        return fail_errno(error, -result, "KVM_SET_CPUID2");
+    }
+    vcpu->cpuid_mark = crc32c(0, own->entries, own->nent * sizeof(own->entries[0]));
+    return remember_tsc_khz(vcpu, error);
 }
 
 const struct kvm_cpuid_entry2 *cpu_model_entries(CpuModel *model, size_t *ret_count)

@@ -11,7 +11,7 @@ struct kvm_cpuid2;
 struct kvm_cpuid_entry2;
 
 /* vCPU thread: gives the vCPU its table. */
-bool cpu_model_apply(CpuModel *model, const Vcpu *vcpu, GError **error);
+bool cpu_model_apply(CpuModel *model, Vcpu *vcpu, GError **error);
 
 /* For tests, before the first use: what KVM would say it supports, instead of asking it. */
 void cpu_model_assume(CpuModel *model, const struct kvm_cpuid2 *supported);

@@ -10,6 +10,7 @@
 #include "hypervisor/kvm.h"
 #include "hypervisor/x86/cpu_model.h"
 #include "hypervisor/x86/vcpu_vmstate.h"
+#include "util/crc32c.h"
 #include "util/error.h"
 
 #include <inttypes.h>
@@ -292,19 +293,37 @@ static bool check_table(const VcpuState *state, const Vcpu *vcpu, const struct k
  * support.  KVM takes no other table once a vCPU has run; going back to a template does not ask
  * for one, because the vCPU has had that template's since it was loaded from it.
  */
-bool vcpu_load_cpuid(const Vcpu *vcpu, CpuModel *model, const VcpuState *state, GError **error)
+static bool check_and_set_table(Vcpu *vcpu, const VcpuState *state, GError **error)
 {
-    g_autofree struct kvm_cpuid2 *own = cpu_model_table(model, vcpu->index);
-
-    if (same_table(state, own)) {
-        return true;
-    }
-
     g_autofree struct kvm_cpuid2 *now = new_table();
 
     if (!vcpu_ioctl(vcpu, KVM_GET_CPUID2, now, "KVM_GET_CPUID2", error)) {
         return false;
     }
-    return same_table(state, now) ||
-           (check_table(state, vcpu, now, error) && set_saved_table(vcpu, state, error));
+    if (same_table(state, now)) {
+        return true;
+    }
+    if (!check_table(state, vcpu, now, error)) {
+        return false;
+    }
+    vcpu->cpuid_mark = 0;
+    return set_saved_table(vcpu, state, error);
+}
+
+uint32_t vcpu_cpuid_proof(const Vcpu *vcpu, const VcpuState *state)
+{
+    return vcpu->cpuid_mark == 0
+               ? 0
+               : crc32c(vcpu->cpuid_mark, state->cpuid, state->num_cpuid * sizeof(*state->cpuid));
+}
+
+bool vcpu_load_cpuid(Vcpu *vcpu, CpuModel *model, const VcpuState *state, GError **error)
+{
+    g_autofree struct kvm_cpuid2 *own = NULL;
+
+    if (state->cpuid_proof != 0 && state->cpuid_proof == vcpu_cpuid_proof(vcpu, state)) {
+        return true;
+    }
+    own = cpu_model_table(model, vcpu->index);
+    return same_table(state, own) || check_and_set_table(vcpu, state, error);
 }

@@ -62,6 +62,7 @@ static bool save_cpuid(const Vcpu *vcpu, VcpuState *state, GError **error)
 
         memcpy(&state->cpuid[i * LEAF_WORDS], words, sizeof(words));
     }
+    state->cpuid_proof = vcpu_cpuid_proof(vcpu, state);
     return true;
 }
 

@@ -294,13 +294,14 @@ static const VmStateField vcpu_fields[] = {
     VMSTATE_FIELD_U32_BUFFER(VcpuState, msr_index, num_msr_indexes, X86_MAX_MSRS, 1),
     VMSTATE_FIELD_U64_BUFFER(VcpuState, msr_value, num_msr_values, X86_MAX_MSRS, 1),
     VMSTATE_FIELD_U32_BUFFER(VcpuState, cpuid, num_cpuid, X86_MAX_CPUID *X86_CPUID_WORDS, 1),
+    VMSTATE_FIELD_U32(VcpuState, cpuid_proof, 2),
 };
 
 static const VmStateDesc *const vcpu_subsections[] = {&nested_vmstate};
 
 const VmStateDesc vcpu_state_vmstate = {
     .name = "x86-vcpu",
-    .version = 1,
+    .version = 2,
     .min_version = 1,
     .fields = vcpu_fields,
     .num_fields = G_N_ELEMENTS(vcpu_fields),

@@ -83,6 +83,7 @@ struct VcpuState {
     uint64_t *msr_value;
     uint32_t num_cpuid; /* words */
     uint32_t *cpuid;
+    uint32_t cpuid_proof;  /* what vcpu_cpuid_proof makes of them; 0: nothing is proved */
     uint32_t nested_bytes; /* 0: the guest's processor has no virtualization */
     uint8_t *nested;
 };
@@ -99,7 +100,13 @@ struct kvm_segment x86_segment_to_kvm(const X86Segment *from);
 bool vcpu_state_has_feature(const VcpuState *state, const char *name);
 
 /* vCPU thread: gives the vCPU the saved table, if it differs from the one that it has. */
-bool vcpu_load_cpuid(const Vcpu *vcpu, CpuModel *model, const VcpuState *state, GError **error);
+bool vcpu_load_cpuid(Vcpu *vcpu, CpuModel *model, const VcpuState *state, GError **error);
+
+/*
+ * Ties the CPUID table of state to the one that vcpu's model asked for.  A vCPU that was given the
+ * same shows the same, so nobody has to look; 0 if it was given another one.
+ */
+uint32_t vcpu_cpuid_proof(const Vcpu *vcpu, const VcpuState *state);
 
 /*
  * vCPU thread.  *ret_moved is set if KVM would not let the TSC go on from where it was: to how far

@@ -118,7 +118,7 @@ static bool shows(CpuModel *model, const char *name)
 
 static void assert_refused(CpuModel *model, const char *message)
 {
-    const Vcpu vcpu = {.fd = -1};
+    Vcpu vcpu = {.fd = -1};
     g_autoptr(GError) error = NULL;
 
     ck_assert(!cpu_model_apply(model, &vcpu, &error));
