@@ -2,7 +2,7 @@
 /* dump-guest-memory: what is in the file, what is refused, and what goes on meanwhile. */
 #include "hypervisor/debug.h"
 #include "machine/core_file.h"
-#include "tests/support/qmp_bench.h"
+#include "tests/support/qmp_work_bench.h"
 #include "tests/unit/suite.h"
 #include "util/bytes.h"
 #include "util/fd.h"
@@ -15,62 +15,27 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define RAM_BYTES   MIB
-#define FILE_BYTES  (PAGE_BYTES + RAM_BYTES) /* the head of a dump with one vCPU fits a page */
-#define RETURN      "{\"return\": {}}\r\n"
-#define ERROR(desc) "{\"error\": {\"class\": \"GenericError\", \"desc\": \"" desc "\"}}\r\n"
-#define BUSY        ERROR("There is a dump in process, please wait.")
-#define YANK        "{\"exec-oob\":\"yank\",\"arguments\":{\"instances\":[{\"type\":\"command\"}]}}"
-#define QUERY       "{\"execute\":\"query-dump\"}"
+#define RAM_BYTES  MIB
+#define FILE_BYTES (PAGE_BYTES + RAM_BYTES) /* the head of a dump with one vCPU fits a page */
+#define BUSY       ANSWER_ERROR("There is a dump in process, please wait.")
+#define QUERY      "{\"execute\":\"query-dump\"}"
 
-static QmpBench bench;
-static QmpSession *session;
-static char *folder;
-static char *path;
-
-static void woken(void *opaque)
-{
-    loop_quit(opaque);
-}
+static QmpWorkBench work;
 
 static void set_up(void)
 {
-    signal(SIGPIPE, SIG_IGN); /* as main does */
-    qmp_bench_begin(&bench, NULL);
-    folder = g_dir_make_tmp("stencil-dump-XXXXXX", NULL);
-    path = g_build_filename(folder, "core", NULL);
-    session = qmp_session_new(bench.server, /* pretty= */ false, woken, bench.loop);
-    g_free(qmp_bench_read(session));
-    g_free(qmp_bench_ask(session, "{\"execute\":\"qmp_capabilities\",\"arguments\":"
-                                  "{\"enable\":[\"oob\"]}}"));
+    qmp_work_bench_begin(&work, /* prepare= */ NULL);
+    qmp_work_bench_connect(&work, /* oob= */ true);
 }
 
 static void tear_down(void)
 {
-    qmp_session_free(session);
-    qmp_bench_end(&bench);
-    unlink(path);
-    rmdir(folder);
-    g_free(path);
-    g_free(folder);
+    qmp_work_bench_end(&work);
 }
 
 static void expect(const char *command, const char *answer)
 {
-    g_autofree char *got = qmp_bench_ask(session, command);
-
-    ck_assert_str_eq(got, answer);
-}
-
-/* Adds what the session says next. */
-static void hear(GString *said)
-{
-    g_autofree char *text = NULL;
-
-    loop_run(bench.loop);
-    qmp_session_run(session);
-    text = qmp_bench_read(session);
-    g_string_append(said, text);
+    qmp_work_bench_expect(&work, command, answer);
 }
 
 /* Runs until text has been said; the names of events and answers until then, in order. */
@@ -80,7 +45,7 @@ static char *hear_until(GString *said, const char *text)
     g_auto(GStrv) lines = NULL;
 
     while (!strstr(said->str, text)) {
-        hear(said);
+        qmp_work_bench_hear(&work, said);
     }
     lines = g_strsplit(said->str, "\r\n", -1);
     for (char **line = lines; **line != '\0'; line++) {
@@ -111,7 +76,7 @@ static void refused(const char *protocol, const char *more, const char *answer)
 static void begin(const char *protocol, const char *more, const char *answer)
 {
     g_autofree char *command = request(protocol, more);
-    g_autofree char *got = qmp_bench_ask(session, command);
+    g_autofree char *got = qmp_bench_ask(work.session, command);
 
     ck_assert_msg(g_str_has_suffix(got, answer), "%s", got);
 }
@@ -120,7 +85,7 @@ static void begin(const char *protocol, const char *more, const char *answer)
 static char *dump_to(const char *protocol, const char *more)
 {
     g_autofree char *command = request(protocol, more);
-    g_autofree char *first = qmp_bench_ask(session, command);
+    g_autofree char *first = qmp_bench_ask(work.session, command);
     GString *said = g_string_new(first);
     char *names = hear_until(said, "{\"return\"");
 
@@ -130,7 +95,7 @@ static char *dump_to(const char *protocol, const char *more)
 
 static void dump(const char *more)
 {
-    g_autofree char *protocol = g_strconcat("file:", path, NULL);
+    g_autofree char *protocol = g_strconcat("file:", work.path, NULL);
     g_autofree char *names = dump_to(protocol, more);
 
     ck_assert_str_eq(names, "DUMP_COMPLETED return ");
@@ -151,7 +116,7 @@ static GByteArray *read_file(void)
     char *content;
     gsize len;
 
-    ck_assert(g_file_get_contents(path, &content, &len, NULL));
+    ck_assert(g_file_get_contents(work.path, &content, &len, NULL));
     return g_byte_array_new_take((uint8_t *)content, len);
 }
 
@@ -171,13 +136,13 @@ static void expect_ram(const uint8_t *file, uint64_t gpa, uint64_t len)
     ck_assert_uint_eq(load.p_type, PT_LOAD);
     ck_assert_uint_eq(load.p_paddr, gpa);
     ck_assert_uint_eq(load.p_filesz, len);
-    ck_assert(guest_mem_read(bench.vm->memory, GPA(gpa), ram, len, NULL));
+    ck_assert(guest_mem_read(work.bench.vm->memory, GPA(gpa), ram, len, NULL));
     ck_assert_mem_eq(file + load.p_offset, ram, len);
 }
 
 static void write_ram(uint64_t gpa, const char *text)
 {
-    ck_assert(guest_mem_write(bench.vm->memory, GPA(gpa), text, strlen(text), NULL));
+    ck_assert(guest_mem_write(work.bench.vm->memory, GPA(gpa), text, strlen(text), NULL));
 }
 
 /* Every page, so that a pipe is not fast. */
@@ -188,24 +153,17 @@ static void fill_ram(void)
     }
 }
 
-/* A pipe that is full after 64 KiB; what is dumped into it waits for whoever reads. */
+/* What is dumped waits for whoever reads. */
 static int open_pipe(void)
 {
-    int fd;
-
-    ck_assert_int_eq(mkfifo(path, 0600), 0);
-    fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
-    ck_assert_int_ge(fd, 0);
     fill_ram();
-    return fd;
+    return qmp_work_bench_open_pipe(&work);
 }
 
 static void read_dump(int fd)
 {
-    g_autofree uint8_t *file = g_malloc(FILE_BYTES);
+    g_autofree uint8_t *file = qmp_work_bench_read_pipe(fd, FILE_BYTES);
 
-    ck_assert(fd_set_nonblocking(fd, false, NULL));
-    ck_assert(fd_read_all(fd, "pipe", file, FILE_BYTES, NULL));
     expect_ram(file, 0, RAM_BYTES);
 }
 
@@ -225,7 +183,7 @@ START_TEST(registers_and_ram_are_in_the_file)
     bool found = false;
 
     store_le64(block + debug_register_offset(&debug_target, debug_target.pc), 0x123456789abcdef0);
-    ck_assert(vcpus_each(bench.vm->vcpus, set_registers, block, NULL));
+    ck_assert(vcpus_each(work.bench.vm->vcpus, set_registers, block, NULL));
     write_ram(5000, "sesame");
     dump("");
     file = read_file();
@@ -250,7 +208,7 @@ START_TEST(zeroes_are_holes_of_a_file)
 
     write_ram(5000, "sesame");
     dump("");
-    ck_assert_int_eq(stat(path, &st), 0);
+    ck_assert_int_eq(stat(work.path, &st), 0);
     ck_assert_int_eq(st.st_size, FILE_BYTES);
     ck_assert_int_lt(st.st_blocks * 512, FILE_BYTES / 4);
     ck_assert_uint_eq(st.st_mode & 0777, 0600);
@@ -276,7 +234,7 @@ START_TEST(what_a_file_held_is_gone)
     g_autoptr(GByteArray) file = NULL;
 
     memset(old, 0xff, 2 * FILE_BYTES);
-    ck_assert(g_file_set_contents(path, old, 2 * FILE_BYTES, NULL));
+    ck_assert(g_file_set_contents(work.path, old, 2 * FILE_BYTES, NULL));
     write_ram(5000, "sesame");
     dump("");
     file = read_file();
@@ -289,10 +247,10 @@ END_TEST
 
 static void pass(const char *name, int flags)
 {
-    int fd = open(path, flags | O_CLOEXEC, 0600);
+    int fd = open(work.path, flags | O_CLOEXEC, 0600);
 
     ck_assert_int_ge(fd, 0);
-    qmp_session_name_fd(session, name, fd);
+    qmp_session_name_fd(work.session, name, fd);
 }
 
 START_TEST(a_descriptor_is_written_from_where_it_is)
@@ -304,10 +262,10 @@ START_TEST(a_descriptor_is_written_from_where_it_is)
 
     /* Zeroes must overwrite what is there, and are holes behind it. */
     memset(old, 0xff, FILE_BYTES / 2);
-    ck_assert(g_file_set_contents(path, old, FILE_BYTES / 2, NULL));
-    fd = open(path, O_RDWR | O_CLOEXEC);
+    ck_assert(g_file_set_contents(work.path, old, FILE_BYTES / 2, NULL));
+    fd = open(work.path, O_RDWR | O_CLOEXEC);
     ck_assert_int_eq(lseek(fd, 3, SEEK_SET), 3);
-    qmp_session_name_fd(session, "core", fd);
+    qmp_session_name_fd(work.session, "core", fd);
     write_ram(RAM_BYTES / 2, "sesame");
     names = dump_to("fd:core", "");
     ck_assert_str_eq(names, "DUMP_COMPLETED return ");
@@ -315,7 +273,7 @@ START_TEST(a_descriptor_is_written_from_where_it_is)
     ck_assert_uint_eq(file->len, 3 + FILE_BYTES);
     ck_assert_mem_eq(file->data, "\377\377\377", 3);
     expect_ram(file->data + 3, 0, RAM_BYTES);
-    refused("fd:core", "", ERROR("File descriptor named 'core' has not been found"));
+    refused("fd:core", "", ANSWER_ERROR("File descriptor named 'core' has not been found"));
 }
 END_TEST
 
@@ -324,7 +282,7 @@ START_TEST(what_is_appended_to_has_no_holes)
     g_autofree char *names = NULL;
     g_autoptr(GByteArray) file = NULL;
 
-    ck_assert(g_file_set_contents(path, "old", 3, NULL));
+    ck_assert(g_file_set_contents(work.path, "old", 3, NULL));
     pass("core", O_WRONLY | O_APPEND);
     write_ram(5000, "sesame");
     names = dump_to("fd:core", "");
@@ -343,26 +301,26 @@ START_TEST(a_descriptor_set_can_be_named_both_ways)
     for (size_t i = 0; i < G_N_ELEMENTS(protocols); i++) {
         g_autofree char *names = NULL;
         g_autoptr(GByteArray) file = NULL;
-        int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+        int fd = open(work.path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
 
-        ck_assert_ptr_nonnull(fd_sets_add(bench.vm->fd_sets, 3, fd, NULL, NULL));
+        ck_assert_ptr_nonnull(fd_sets_add(work.bench.vm->fd_sets, 3, fd, NULL, NULL));
         names = dump_to(protocols[i], "");
         ck_assert_str_eq(names, "DUMP_COMPLETED return ");
         file = read_file();
         ck_assert_uint_eq(file->len, FILE_BYTES);
         expect_ram(file->data, 0, RAM_BYTES);
-        ck_assert(fd_sets_remove(bench.vm->fd_sets, 3, -1));
+        ck_assert(fd_sets_remove(work.bench.vm->fd_sets, 3, -1));
     }
-    refused("fd:3", "", ERROR("cannot open '/dev/fdset/3': there is no descriptor set 3"));
+    refused("fd:3", "", ANSWER_ERROR("cannot open '/dev/fdset/3': there is no descriptor set 3"));
 }
 END_TEST
 
 START_TEST(a_descriptor_must_be_writable)
 {
-    ck_assert(g_file_set_contents(path, "old", 3, NULL));
+    ck_assert(g_file_set_contents(work.path, "old", 3, NULL));
     pass("core", O_RDONLY);
-    refused("fd:core", "", ERROR("core: the descriptor cannot be written to"));
-    ck_assert_int_eq(access(path, F_OK), 0);
+    refused("fd:core", "", ANSWER_ERROR("core: the descriptor cannot be written to"));
+    ck_assert_int_eq(access(work.path, F_OK), 0);
 }
 END_TEST
 
@@ -370,47 +328,51 @@ END_TEST
 
 START_TEST(arguments_are_checked_before_there_is_a_file)
 {
-    g_autofree char *protocol = g_strconcat("file:", path, NULL);
+    g_autofree char *protocol = g_strconcat("file:", work.path, NULL);
     g_autofree char *paging =
         g_strdup_printf("{\"execute\":\"dump-guest-memory\",\"arguments\":{\"paging\":true,"
                         "\"protocol\":\"%s\"}}",
                         protocol);
 
-    expect(paging, ERROR("Parameter 'paging' is true: the guest's page tables are not walked, "
-                         "expected false"));
+    expect(paging,
+           ANSWER_ERROR("Parameter 'paging' is true: the guest's page tables are not walked, "
+                        "expected false"));
     expect("{\"execute\":\"dump-guest-memory\",\"arguments\":{\"protocol\":\"file:x\"}}",
-           ERROR("Parameter 'paging' is missing"));
+           ANSWER_ERROR("Parameter 'paging' is missing"));
     expect("{\"execute\":\"dump-guest-memory\",\"arguments\":{\"paging\":false}}",
-           ERROR("Parameter 'protocol' is missing"));
-    refused(protocol, ",\"begin\":0", ERROR("Parameter 'length' is missing"));
-    refused(protocol, ",\"length\":1", ERROR("Parameter 'begin' is missing"));
+           ANSWER_ERROR("Parameter 'protocol' is missing"));
+    refused(protocol, ",\"begin\":0", ANSWER_ERROR("Parameter 'length' is missing"));
+    refused(protocol, ",\"length\":1", ANSWER_ERROR("Parameter 'begin' is missing"));
     refused(protocol, ",\"begin\":-1,\"length\":1",
-            ERROR("Parameter 'begin' expects uint64 (got: -1)"));
+            ANSWER_ERROR("Parameter 'begin' expects uint64 (got: -1)"));
     refused(protocol, ",\"begin\":1048576,\"length\":4096",
-            ERROR("dump: no guest memory to dump: there is no RAM in 0x1000 bytes at guest address "
-                  "0x100000"));
-    refused(protocol, ",\"begin\":0,\"length\":0",
-            ERROR("dump: no guest memory to dump: there is no RAM in 0x0 bytes at guest address "
-                  "0x0"));
+            ANSWER_ERROR(
+                "dump: no guest memory to dump: there is no RAM in 0x1000 bytes at guest address "
+                "0x100000"));
+    refused(
+        protocol, ",\"begin\":0,\"length\":0",
+        ANSWER_ERROR("dump: no guest memory to dump: there is no RAM in 0x0 bytes at guest address "
+                     "0x0"));
     refused(protocol, ",\"format\":\"kdump-zlib\"",
-            ERROR("Parameter 'format' does not accept value 'kdump-zlib'"));
-    refused("core", "", ERROR("parameter 'protocol' must start with 'file:' or 'fd:'"));
-    refused("tcp:1", "", ERROR("parameter 'protocol' must start with 'file:' or 'fd:'"));
-    refused("fd:", "", ERROR("File descriptor named '' has not been found"));
-    refused("file:/no/x", "", ERROR("cannot open '/no/x' for writing: No such file or directory"));
-    ck_assert_int_ne(access(path, F_OK), 0);
+            ANSWER_ERROR("Parameter 'format' does not accept value 'kdump-zlib'"));
+    refused("core", "", ANSWER_ERROR("parameter 'protocol' must start with 'file:' or 'fd:'"));
+    refused("tcp:1", "", ANSWER_ERROR("parameter 'protocol' must start with 'file:' or 'fd:'"));
+    refused("fd:", "", ANSWER_ERROR("File descriptor named '' has not been found"));
+    refused("file:/no/x", "",
+            ANSWER_ERROR("cannot open '/no/x' for writing: No such file or directory"));
+    ck_assert_int_ne(access(work.path, F_OK), 0);
     expect_status("none", 0, 0);
 }
 END_TEST
 
 START_TEST(a_vm_that_waits_for_a_template_is_not_dumped)
 {
-    g_autofree char *protocol = g_strconcat("file:", path, NULL);
+    g_autofree char *protocol = g_strconcat("file:", work.path, NULL);
 
-    bench.vm->state = RUN_STATE_INMIGRATE;
-    refused(protocol, "", ERROR("Dump not allowed during incoming migration."));
-    ck_assert_int_ne(access(path, F_OK), 0);
-    bench.vm->state = RUN_STATE_PRELAUNCH;
+    work.bench.vm->state = RUN_STATE_INMIGRATE;
+    refused(protocol, "", ANSWER_ERROR("Dump not allowed during incoming migration."));
+    ck_assert_int_ne(access(work.path, F_OK), 0);
+    work.bench.vm->state = RUN_STATE_PRELAUNCH;
 }
 END_TEST
 
@@ -425,27 +387,27 @@ END_TEST
 
 START_TEST(a_vm_that_runs_stands_still_and_goes_on)
 {
-    g_autofree char *protocol = g_strconcat("file:", path, NULL);
+    g_autofree char *protocol = g_strconcat("file:", work.path, NULL);
     g_autofree char *names = NULL;
 
-    ck_assert(vm_cont(bench.vm, NULL));
-    g_free(qmp_bench_read(session));
+    ck_assert(vm_cont(work.bench.vm, NULL));
+    g_free(qmp_bench_read(work.session));
     names = dump_to(protocol, "");
     ck_assert_str_eq(names, "STOP DUMP_COMPLETED RESUME return ");
-    ck_assert_int_eq(bench.vm->state, RUN_STATE_RUNNING);
+    ck_assert_int_eq(work.bench.vm->state, RUN_STATE_RUNNING);
 }
 END_TEST
 
 START_TEST(nothing_else_moves_the_vm_meanwhile)
 {
-    g_autofree char *protocol = g_strconcat("file:", path, NULL);
+    g_autofree char *protocol = g_strconcat("file:", work.path, NULL);
     GString *said = g_string_new(NULL);
     g_autofree char *names = NULL;
     auto_fd int fd = open_pipe();
 
-    ck_assert(vm_cont(bench.vm, NULL));
-    g_free(qmp_bench_read(session));
-    begin(protocol, ",\"detach\":true", RETURN);
+    ck_assert(vm_cont(work.bench.vm, NULL));
+    g_free(qmp_bench_read(work.session));
+    begin(protocol, ",\"detach\":true", ANSWER_RETURN);
     expect("{\"execute\":\"query-status\"}", "{\"return\": {\"status\": \"save-vm\", "
                                              "\"singlestep\": false, \"running\": false}}\r\n");
     expect("{\"execute\":\"cont\"}", BUSY);
@@ -453,14 +415,14 @@ START_TEST(nothing_else_moves_the_vm_meanwhile)
     expect("{\"execute\":\"system_reset\"}", BUSY);
     refused(protocol, "", BUSY);
     expect("{\"execute\":\"migrate\",\"arguments\":{\"uri\":\"file:/no/x\"}}",
-           ERROR("Live migration disabled: dump-guest-memory in progress"));
+           ANSWER_ERROR("Live migration disabled: dump-guest-memory in progress"));
     /* What the guest asked for comes when the dump is over. */
-    vm_request(bench.vm, &(VmRequest){.kind = VM_REQUEST_RESET, .reason = "guest-reset"});
-    qmp_bench_settle(&bench);
+    vm_request(work.bench.vm, &(VmRequest){.kind = VM_REQUEST_RESET, .reason = "guest-reset"});
+    qmp_bench_settle(&work.bench);
     read_dump(fd);
     names = hear_until(said, "\"RESET\"");
     ck_assert_str_eq(names, "DUMP_COMPLETED RESUME RESET ");
-    ck_assert_int_eq(bench.vm->state, RUN_STATE_RUNNING);
+    ck_assert_int_eq(work.bench.vm->state, RUN_STATE_RUNNING);
     g_string_free(said, TRUE);
 }
 END_TEST
@@ -469,14 +431,14 @@ END_TEST
 
 START_TEST(a_detached_dump_is_answered_at_once)
 {
-    g_autofree char *protocol = g_strconcat("file:", path, NULL);
+    g_autofree char *protocol = g_strconcat("file:", work.path, NULL);
     GString *said = g_string_new(NULL);
     g_autofree char *names = NULL;
     g_autofree char *early = NULL;
     auto_fd int fd = open_pipe();
 
-    begin(protocol, ",\"detach\":true", RETURN);
-    early = qmp_bench_ask(session, QUERY);
+    begin(protocol, ",\"detach\":true", ANSWER_RETURN);
+    early = qmp_bench_ask(work.session, QUERY);
     ck_assert(g_str_has_prefix(early, "{\"return\": {\"status\": \"active\", \"completed\": "));
     ck_assert(g_str_has_suffix(early, ", \"total\": 1048576}}\r\n"));
     read_dump(fd);
@@ -491,56 +453,54 @@ END_TEST
 
 START_TEST(a_detached_dump_outlives_its_session)
 {
-    g_autofree char *protocol = g_strconcat("file:", path, NULL);
+    g_autofree char *protocol = g_strconcat("file:", work.path, NULL);
     auto_fd int fd = open_pipe();
 
-    begin(protocol, ",\"detach\":true", RETURN);
-    qmp_session_free(session);
-    session = qmp_session_new(bench.server, /* pretty= */ false, woken, bench.loop);
-    g_free(qmp_bench_read(session));
-    g_free(qmp_bench_ask(session, "{\"execute\":\"qmp_capabilities\"}"));
+    begin(protocol, ",\"detach\":true", ANSWER_RETURN);
+    qmp_session_free(work.session);
+    qmp_work_bench_connect(&work, /* oob= */ false);
     read_dump(fd);
     for (;;) {
-        g_autofree char *status = qmp_bench_ask(session, QUERY);
+        g_autofree char *status = qmp_bench_ask(work.session, QUERY);
 
         if (strstr(status, "\"completed\", ")) {
             break;
         }
-        qmp_bench_settle(&bench);
+        qmp_bench_settle(&work.bench);
     }
 }
 END_TEST
 
 START_TEST(the_event_says_why_a_dump_failed)
 {
-    g_autofree char *protocol = g_strconcat("file:", path, NULL);
+    g_autofree char *protocol = g_strconcat("file:", work.path, NULL);
     g_autofree char *error = NULL;
     GString *said = g_string_new(NULL);
     g_autofree char *names = NULL;
     int fd = open_pipe();
 
-    ck_assert(vm_cont(bench.vm, NULL));
-    g_free(qmp_bench_read(session));
-    begin(protocol, ",\"detach\":true", RETURN);
+    ck_assert(vm_cont(work.bench.vm, NULL));
+    g_free(qmp_bench_read(work.session));
+    begin(protocol, ",\"detach\":true", ANSWER_RETURN);
     fd_close(&fd); /* nobody reads any more */
     names = hear_until(said, "RESUME");
     ck_assert_str_eq(names, "DUMP_COMPLETED RESUME ");
     ck_assert_ptr_nonnull(strstr(said->str, "\"data\": {\"result\": {\"status\": \"failed\", "));
-    error = g_strdup_printf("\"error\": \"%s: write: Broken pipe\"", path);
+    error = g_strdup_printf("\"error\": \"%s: write: Broken pipe\"", work.path);
     ck_assert_ptr_nonnull(strstr(said->str, error));
     /* It was there before. */
-    ck_assert_int_eq(access(path, F_OK), 0);
+    ck_assert_int_eq(access(work.path, F_OK), 0);
     g_string_free(said, TRUE);
 }
 END_TEST
 
 START_TEST(a_vm_that_ends_takes_its_dump_along)
 {
-    g_autofree char *protocol = g_strconcat("file:", path, NULL);
+    g_autofree char *protocol = g_strconcat("file:", work.path, NULL);
     auto_fd int fd = open_pipe();
 
     ck_assert_int_ge(fd, 0);
-    begin(protocol, ",\"detach\":true", RETURN);
+    begin(protocol, ",\"detach\":true", ANSWER_RETURN);
 }
 END_TEST
 
@@ -548,37 +508,37 @@ END_TEST
 
 START_TEST(yank_cancels_and_the_vm_goes_on)
 {
-    g_autofree char *protocol = g_strconcat("file:", path, NULL);
+    g_autofree char *protocol = g_strconcat("file:", work.path, NULL);
     GString *said = g_string_new(NULL);
     g_autofree char *names = NULL;
     auto_fd int fd = open_pipe();
 
     ck_assert_int_ge(fd, 0);
-    ck_assert(vm_cont(bench.vm, NULL));
-    g_free(qmp_bench_read(session));
+    ck_assert(vm_cont(work.bench.vm, NULL));
+    g_free(qmp_bench_read(work.session));
     begin(protocol, "", "");
-    expect(YANK, RETURN);
+    expect(ASK_YANK, ANSWER_RETURN);
     names = hear_until(said, "{\"error\": {\"class\": \"GenericError\", \"desc\": "
                              "\"The command was cancelled\"}}");
     ck_assert_str_eq(names, "DUMP_COMPLETED RESUME error\" ");
-    ck_assert_int_eq(bench.vm->state, RUN_STATE_RUNNING);
+    ck_assert_int_eq(work.bench.vm->state, RUN_STATE_RUNNING);
     g_string_free(said, TRUE);
 }
 END_TEST
 
 START_TEST(a_session_that_ends_cancels_and_the_vm_goes_on)
 {
-    g_autofree char *protocol = g_strconcat("file:", path, NULL);
+    g_autofree char *protocol = g_strconcat("file:", work.path, NULL);
     auto_fd int fd = open_pipe();
 
     ck_assert_int_ge(fd, 0);
-    ck_assert(vm_cont(bench.vm, NULL));
+    ck_assert(vm_cont(work.bench.vm, NULL));
     begin(protocol, "", "");
-    ck_assert_int_eq(bench.vm->state, RUN_STATE_SAVE_VM);
-    qmp_session_free(session);
-    session = NULL;
-    while (bench.vm->state != RUN_STATE_RUNNING) {
-        qmp_bench_settle(&bench);
+    ck_assert_int_eq(work.bench.vm->state, RUN_STATE_SAVE_VM);
+    qmp_session_free(work.session);
+    work.session = NULL;
+    while (work.bench.vm->state != RUN_STATE_RUNNING) {
+        qmp_bench_settle(&work.bench);
     }
 }
 END_TEST
@@ -586,7 +546,7 @@ END_TEST
 START_TEST(a_dump_that_fails_removes_the_file_that_it_made)
 {
     const struct rlimit small = {.rlim_cur = FILE_BYTES / 2, .rlim_max = RLIM_INFINITY};
-    g_autofree char *protocol = g_strconcat("file:", path, NULL);
+    g_autofree char *protocol = g_strconcat("file:", work.path, NULL);
     GString *said = g_string_new(NULL);
     g_autofree char *names = NULL;
 
@@ -597,7 +557,7 @@ START_TEST(a_dump_that_fails_removes_the_file_that_it_made)
     names = hear_until(said, "{\"error\": {\"class\"");
     ck_assert_str_eq(names, "DUMP_COMPLETED error\" ");
     ck_assert_ptr_nonnull(strstr(said->str, "write: File too large"));
-    ck_assert_int_ne(access(path, F_OK), 0);
+    ck_assert_int_ne(access(work.path, F_OK), 0);
     g_string_free(said, TRUE);
 }
 END_TEST
