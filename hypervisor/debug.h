@@ -64,6 +64,9 @@ static inline size_t debug_register_bytes(const DebugRegister *reg)
     return (reg->bits + 7U) / 8;
 }
 
+/* The longest value of a register. */
+#define DEBUG_VALUE_BYTES 256
+
 /* Where a register is in the block; of num_registers: how long the block is. */
 size_t debug_register_offset(const DebugTarget *target, size_t index);
 
@@ -117,6 +120,13 @@ typedef struct DebugOps {
     bool (*apply)(Vcpu *vcpu, const DebugSettings *settings, GError **error);
     bool (*read_registers)(Vcpu *vcpu, uint8_t *ret_block, GError **error);
     bool (*write_registers)(Vcpu *vcpu, const uint8_t *block, GError **error);
+
+    /*
+     * vCPU thread, parked: one by the number that the hypervisor knows it by, which may not be in
+     * the block.  Little endian; no longer than DEBUG_VALUE_BYTES.
+     */
+    bool (*read_numbered)(Vcpu *vcpu, uint64_t number, uint8_t *ret_value, size_t *ret_bytes,
+                          GError **error);
 
     /* vCPU thread, parked: where the guest's tables put an address now.  False: nowhere. */
     bool (*translate)(Vcpu *vcpu, const GuestMemory *mem, uint64_t address, uint64_t *ret_gpa);

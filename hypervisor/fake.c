@@ -5,6 +5,7 @@
 #include "util/error.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <poll.h>
 
 #define FAKE_SLOTS  64
@@ -280,6 +281,19 @@ static bool fake_write_registers(Vcpu *vcpu, const uint8_t *block, GError **erro
     return true;
 }
 
+/* Register N holds N. */
+static bool fake_read_numbered(Vcpu *vcpu, uint64_t number, uint8_t *ret_value, size_t *ret_bytes,
+                               GError **error)
+{
+    (void)vcpu;
+    if (number > UINT32_MAX) {
+        return fail(error, VMM_ERROR_CONFIG, "the fake has no register 0x%" PRIx64, number);
+    }
+    store_le64(ret_value, number);
+    *ret_bytes = sizeof(number);
+    return true;
+}
+
 static bool fake_translate(Vcpu *vcpu, const GuestMemory *mem, uint64_t address, uint64_t *ret_gpa)
 {
     (void)vcpu;
@@ -307,6 +321,7 @@ static const DebugOps fake_debug_ops = {
     .apply = fake_apply,
     .read_registers = fake_read_registers,
     .write_registers = fake_write_registers,
+    .read_numbered = fake_read_numbered,
     .translate = fake_translate,
     .explain = fake_explain,
     .give_back = fake_give_back,

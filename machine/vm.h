@@ -197,18 +197,6 @@ bool vm_reset(Vm *vm, bool from_guest, const char *reason, GError **error);
 /* Presses the power button. */
 bool vm_powerdown(Vm *vm, GError **error);
 
-/*
- * Runs fn for every vCPU, each on its own thread and parked; then they run on if they did.  This
- * is how a running VM is looked at.
- */
-bool vm_each_vcpu(Vm *vm, VcpuFn fn, void *opaque, GError **error);
-
-/* The registers of each vCPU, one line each; NULL-terminated. */
-char **vm_describe_vcpus(Vm *vm, GError **error);
-
-/* Presses the NMI button: the vCPUs that listen to it get a non-maskable interrupt. */
-bool vm_inject_nmi(Vm *vm, GError **error);
-
 /* Ends the VM as -action shutdown= says: leaves the loop, or stops and keeps the VM. */
 void vm_shutdown(Vm *vm, bool from_guest, const char *reason);
 

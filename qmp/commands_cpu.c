@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* vCPUs: what they can do, and the NMI button. */
+#include "machine/vm_inspect.h"
 #include "qmp/generated.h"
 #include "qmp/json_text.h"
 #include "util/error.h"
@@ -10,6 +11,21 @@ bool qmp_cmd_inject_nmi(QmpCall *call, QmpReply *reply, GError **error)
 {
     (void)reply;
     return vm_inject_nmi(call->vm, error);
+}
+
+bool qmp_cmd_query_vcpu_reg(QmpCall *call, const QmpQueryVcpuRegArgs *args, QmpReply *reply,
+                            GError **error)
+{
+    g_autofree char *value = NULL;
+
+    if (vm_has_vcpu(call->vm, args->vcpu, error)) {
+        value = vm_read_register(call->vm, (unsigned)args->vcpu, args->addr, error);
+    }
+    if (!value) {
+        return false;
+    }
+    reply->value = json_object_new_string(value);
+    return true;
 }
 
 static void add_feature(void *opaque, const char *name, bool on)

@@ -2,6 +2,7 @@
 /* The guest into a core file: where that goes, and how it gets there. */
 #include "machine/guest_dump.h"
 #include "qmp/generated.h"
+#include "qmp/output.h"
 #include "qmp/session.h"
 #include "qmp/work.h"
 #include "util/error.h"
@@ -12,14 +13,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define TARGET_FLAGS (O_WRONLY | O_CREAT | O_NONBLOCK) /* nobody waits for the reader of a pipe */
-
 /* ---- where to ------------------------------------------------------------------------------- */
 
 typedef struct DumpTarget {
-    int fd;
-    char *name;
-    bool created; /* by us: a dump that fails removes it */
+    QmpOutput out;
 
     /* A regular file: zeroes beyond its end are holes.  The worker's. */
     bool seeks;
@@ -27,55 +24,42 @@ typedef struct DumpTarget {
     uint64_t old_end;
 } DumpTarget;
 
-static void close_target(DumpTarget *target, bool keep)
-{
-    if (target->created && !keep) {
-        unlink(target->name);
-    }
-    target->created = false;
-    fd_close(&target->fd);
-    g_clear_pointer(&target->name, g_free);
-}
-
-static void open_file(const QmpCall *call, const char *path, DumpTarget *target, GError **error)
-{
-    target->fd = fd_open(path, TARGET_FLAGS | O_EXCL, 0600, NULL);
-    target->created = target->fd >= 0;
-    if (target->fd < 0) {
-        target->fd = fd_sets_open(call->vm->fd_sets, path, TARGET_FLAGS | O_TRUNC, 0600, error);
-    }
-}
-
 /* A name that getfd gave, which is gone then, or the number of a set, which no such name begins with. */
-static void open_fd(const QmpCall *call, const char *name, DumpTarget *target, GError **error)
+static bool open_fd(const QmpCall *call, const char *name, QmpOutput *out, GError **error)
 {
+    *out = (QmpOutput){.fd = -1};
     if (g_ascii_isdigit(name[0])) {
         g_autofree char *path = g_strconcat("/dev/fdset/", name, NULL);
 
-        target->fd = fd_sets_open(call->vm->fd_sets, path, O_WRONLY | O_NONBLOCK, 0, error);
-        return;
+        out->fd = fd_sets_open(call->vm->fd_sets, path, O_WRONLY | O_NONBLOCK, 0, error);
+    } else {
+        out->fd = qmp_session_take_named_fd(call->session, name);
+        if (out->fd < 0) {
+            fail(error, VMM_ERROR_STATE, "File descriptor named '%s' has not been found", name);
+        } else if (!fd_set_nonblocking(out->fd, true, error)) {
+            fd_close(&out->fd);
+        }
     }
-    target->fd = qmp_session_take_named_fd(call->session, name);
-    if (target->fd < 0) {
-        fail(error, VMM_ERROR_STATE, "File descriptor named '%s' has not been found", name);
-    } else if (!fd_set_nonblocking(target->fd, true, error)) {
-        fd_close(&target->fd);
+    if (out->fd < 0) {
+        return false;
     }
+    out->name = g_strdup(name);
+    return true;
 }
 
 /* What is appended to is written front to back, wherever the position is. */
 static bool look_at_target(DumpTarget *target, GError **error)
 {
+    const QmpOutput *out = &target->out;
     struct stat st;
-    int flags = fcntl(target->fd, F_GETFL);
-    off_t position = lseek(target->fd, 0, SEEK_CUR);
+    int flags = fcntl(out->fd, F_GETFL);
+    off_t position = lseek(out->fd, 0, SEEK_CUR);
 
-    if (flags < 0 || fstat(target->fd, &st) < 0) {
-        return fail_errno(error, errno, "%s", target->name);
+    if (flags < 0 || fstat(out->fd, &st) < 0) {
+        return fail_errno(error, errno, "%s", out->name);
     }
     if ((flags & O_ACCMODE) == O_RDONLY) {
-        return fail(error, VMM_ERROR_CONFIG, "%s: the descriptor cannot be written to",
-                    target->name);
+        return fail(error, VMM_ERROR_CONFIG, "%s: the descriptor cannot be written to", out->name);
     }
     if (S_ISREG(st.st_mode) && !(flags & O_APPEND) && position >= 0) {
         target->seeks = true;
@@ -89,24 +73,21 @@ static bool open_target(const QmpCall *call, const char *protocol, DumpTarget *t
                         GError **error)
 {
     const char *colon = strchr(protocol, ':');
+    bool ok;
 
-    *target = (DumpTarget){.fd = -1};
+    *target = (DumpTarget){0};
     if (g_str_has_prefix(protocol, "file:")) {
-        open_file(call, colon + 1, target, error);
+        ok = qmp_output_open(call, colon + 1, &target->out, error);
     } else if (g_str_has_prefix(protocol, "fd:")) {
-        open_fd(call, colon + 1, target, error);
+        ok = open_fd(call, colon + 1, &target->out, error);
     } else {
-        fail(error, VMM_ERROR_CONFIG, "parameter 'protocol' must start with 'file:' or 'fd:'");
+        ok = fail(error, VMM_ERROR_CONFIG, "parameter 'protocol' must start with 'file:' or 'fd:'");
     }
-    if (target->fd < 0) {
-        return false;
+    if (ok && !look_at_target(target, error)) {
+        qmp_output_close(&target->out, /* keep= */ false);
+        ok = false;
     }
-    target->name = g_strdup(colon + 1);
-    if (!look_at_target(target, error)) {
-        close_target(target, /* keep= */ false);
-        return false;
-    }
-    return true;
+    return ok;
 }
 
 /* ---- the work ------------------------------------------------------------------------------- */
@@ -123,10 +104,10 @@ static bool write_bytes(void *opaque, const void *data, size_t len, GError **err
     DumpTarget *target = &d->target;
 
     if (qmp_work_is_cancelled(d->work)) {
-        return fail(error, VMM_ERROR_STATE, "%s: cancelled", target->name);
+        return fail(error, VMM_ERROR_STATE, "%s: cancelled", target->out.name);
     }
     target->position += len;
-    return qmp_work_write(d->work, target->fd, target->name, data, len, error);
+    return qmp_work_write(d->work, target->out.fd, target->out.name, data, len, error);
 }
 
 static bool write_zeroes(Dump *d, uint64_t len, GError **error)
@@ -158,21 +139,21 @@ static bool skip_zeroes(void *opaque, uint64_t len, GError **error)
         return false;
     }
     if (qmp_work_is_cancelled(d->work)) {
-        return fail(error, VMM_ERROR_STATE, "%s: cancelled", target->name);
+        return fail(error, VMM_ERROR_STATE, "%s: cancelled", target->out.name);
     }
     len -= MIN(len, old);
     target->position += len;
-    return lseek(target->fd, (off_t)len, SEEK_CUR) >= 0 ||
-           fail_errno(error, errno, "%s: seek", target->name);
+    return lseek(target->out.fd, (off_t)len, SEEK_CUR) >= 0 ||
+           fail_errno(error, errno, "%s: seek", target->out.name);
 }
 
 /* A hole at the end is none until the file is that long. */
 static bool finish_file(const DumpTarget *target, GError **error)
 {
     return !target->seeks || target->position <= target->old_end ||
-           ftruncate(target->fd, (off_t)target->position) == 0 ||
-           fail_errno(error, errno, "%s: make it %" G_GUINT64_FORMAT " bytes long", target->name,
-                      target->position);
+           ftruncate(target->out.fd, (off_t)target->position) == 0 ||
+           fail_errno(error, errno, "%s: make it %" G_GUINT64_FORMAT " bytes long",
+                      target->out.name, target->position);
 }
 
 static bool dump_run(QmpWork *work, void *opaque, GError **error)
@@ -188,7 +169,7 @@ static void dump_end(void *opaque, const GError *error)
 {
     Dump *d = opaque;
 
-    close_target(&d->target, /* keep= */ !error);
+    qmp_output_close(&d->target.out, /* keep= */ !error);
     guest_dump_end(g_steal_pointer(&d->dump), error);
 }
 
@@ -249,7 +230,7 @@ bool qmp_cmd_dump_guest_memory(QmpCall *call, const QmpDumpGuestMemoryArgs *args
     d = g_new(Dump, 1);
     *d = (Dump){.dump = dump, .target = target};
     if (!guest_dump_begin(g_steal_pointer(&dump), error)) {
-        close_target(&d->target, /* keep= */ false);
+        qmp_output_close(&d->target.out, /* keep= */ false);
         g_free(d);
         return false;
     }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Commands for people that look into the VM: address maps, devices, registers, memory. */
+#include "machine/vm_inspect.h"
 #include "qmp/human.h"
 #include "util/bytes.h"
 

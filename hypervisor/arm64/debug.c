@@ -276,6 +276,7 @@ const DebugOps kvm_debug_ops = {
     .apply = apply,
     .read_registers = arm64_debug_read_registers,
     .write_registers = arm64_debug_write_registers,
+    .read_numbered = arm64_debug_read_numbered,
     .translate = translate,
     .explain = explain,
     .give_back = give_back,

@@ -36,6 +36,8 @@ bool arm64_debug_get(Vcpu *vcpu, uint64_t id, uint64_t *ret_value, GError **erro
 bool arm64_debug_set(Vcpu *vcpu, uint64_t id, uint64_t value, GError **error);
 
 bool arm64_debug_read_registers(Vcpu *vcpu, uint8_t *ret_block, GError **error);
+bool arm64_debug_read_numbered(Vcpu *vcpu, uint64_t number, uint8_t *ret_value, size_t *ret_bytes,
+                               GError **error);
 bool arm64_debug_write_registers(Vcpu *vcpu, const uint8_t *block, GError **error);
 
 /* KVM's names of registers. */

@@ -8,6 +8,7 @@
 #include "hypervisor/vcpu.h"
 #include "util/error.h"
 
+#include <errno.h>
 #include <string.h>
 
 #define PSTATE_OWN_STACK(pstate) (((pstate)&0xd) == 5) /* EL1 with SP_EL1 */
@@ -255,6 +256,18 @@ bool arm64_debug_read_registers(Vcpu *vcpu, uint8_t *ret_block, GError **error)
         ret_block += bytes;
     }
     return true;
+}
+
+/* KVM knows which there are; the size is a part of the number. */
+bool arm64_debug_read_numbered(Vcpu *vcpu, uint64_t number, uint8_t *ret_value, size_t *ret_bytes,
+                               GError **error)
+{
+    uint64_t bytes = UINT64_C(1) << ((number & KVM_REG_SIZE_MASK) >> KVM_REG_SIZE_SHIFT);
+    int result =
+        bytes <= DEBUG_VALUE_BYTES ? move(vcpu, KVM_GET_ONE_REG, number, ret_value) : -ENOENT;
+
+    *ret_bytes = bytes;
+    return result >= 0 || fail_errno(error, -result, "register 0x%llx", (unsigned long long)number);
 }
 
 static bool write_source(Vcpu *vcpu, const DebugRegister *reg, const uint8_t *data, GError **error)

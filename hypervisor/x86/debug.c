@@ -7,6 +7,7 @@
 
 #include "hypervisor/kvm.h"
 #include "hypervisor/vcpu.h"
+#include "hypervisor/x86/msr.h"
 #include "util/bytes.h"
 #include "util/error.h"
 
@@ -164,6 +165,26 @@ static bool give_back(Vcpu *vcpu, GError **error)
     return set_guest_debug(vcpu, &vcpu->debug, KVM_GUESTDBG_INJECT_DB, error);
 }
 
+/* Numbers are those of model-specific registers. */
+static bool read_numbered(Vcpu *vcpu, uint64_t number, uint8_t *ret_value, size_t *ret_bytes,
+                          GError **error)
+{
+    uint64_t value;
+
+    if (number > UINT32_MAX) {
+        return fail(error, VMM_ERROR_CONFIG,
+                    "there is no register 0x%" PRIx64
+                    ": model-specific registers end at 0xffffffff",
+                    number);
+    }
+    if (!msr_get(vcpu, (uint32_t)number, &value, error)) {
+        return false;
+    }
+    store_le64(ret_value, value);
+    *ret_bytes = sizeof(value);
+    return true;
+}
+
 static bool translate(Vcpu *vcpu, const GuestMemory *mem, uint64_t address, uint64_t *ret_gpa)
 {
     struct kvm_translation translation = {.linear_address = address};
@@ -181,6 +202,7 @@ const DebugOps kvm_debug_ops = {
     .apply = apply,
     .read_registers = x86_debug_read_registers,
     .write_registers = x86_debug_write_registers,
+    .read_numbered = read_numbered,
     .translate = translate,
     .explain = explain,
     .give_back = give_back,
