@@ -69,7 +69,7 @@ static bool open_device(Kvm *kvm, GError **error)
                              : err == EACCES || err == EPERM ? "; is this user in the group 'kvm'?"
                                                              : "";
 
-        return fail(error, VMM_ERROR_HOST, "cannot open %s: %s%s", path, g_strerror(err), advice);
+        return fail(error, VMM_ERROR_HOST, "cannot open %s: %s%s", path, error_words(err), advice);
     }
     version = kvm_ioctl_value(kvm->fd, KVM_GET_API_VERSION, 0);
     if (version != KVM_API_VERSION) {

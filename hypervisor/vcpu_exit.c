@@ -3,6 +3,7 @@
 
 #include "hypervisor/vcpu_arch.h"
 #include "util/bytes.h"
+#include "util/error.h"
 #include "util/trace.h"
 
 #include <linux/kvm.h>
@@ -151,7 +152,7 @@ static const ExitFn exit_table[VCPU_EXIT_REASONS] = {
 bool vcpu_handle_exit(Vcpu *vcpu, const VcpuHooks *hooks, void *opaque, int result)
 {
     if (result < 0) {
-        g_autofree char *reason = g_strdup_printf("KVM_RUN failed: %s", g_strerror(-result));
+        g_autofree char *reason = g_strdup_printf("KVM_RUN failed: %s", error_words(-result));
 
         report(vcpu, hooks, opaque, reason);
         return false;

@@ -4,6 +4,7 @@
 #include "util/lock.h"
 
 #include <stdarg.h>
+#include <string.h>
 
 /* glib makes its tables of errors at the first one: one thread at a time, and so that it is seen. */
 static Mutex making = {PTHREAD_MUTEX_INITIALIZER};
@@ -14,6 +15,13 @@ GQuark vmm_error_quark(void)
     return g_quark_from_static_string("vmm_error");
 }
 
+const char *error_words(int err)
+{
+    const char *words = strerrordesc_np(err);
+
+    return words ? words : "unknown error";
+}
+
 /* err is an errno value whose words are appended, or 0. */
 G_GNUC_PRINTF(4, 0)
 static void set_error(GError **error, VmmError code, int err, const char *fmt, va_list ap)
@@ -22,7 +30,7 @@ static void set_error(GError **error, VmmError code, int err, const char *fmt, v
 
     mutex_lock(&making);
     if (err != 0) {
-        g_set_error(error, VMM_ERROR, (int)code, "%s: %s", message, g_strerror(err));
+        g_set_error(error, VMM_ERROR, (int)code, "%s: %s", message, error_words(err));
     } else {
         g_set_error_literal(error, VMM_ERROR, (int)code, message);
     }

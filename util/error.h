@@ -37,4 +37,10 @@ bool fail_errno(GError **error, int err, const char *fmt, ...) G_GNUC_PRINTF(3, 
 void *fail_null(GError **error, VmmError code, const char *fmt, ...) G_GNUC_PRINTF(3, 4);
 void *fail_errno_null(GError **error, int err, const char *fmt, ...) G_GNUC_PRINTF(3, 4);
 
+/*
+ * The words for an errno value, for a message that is no error.  g_strerror reads a table of the
+ * locale's from a file to find them, which most threads in the sandbox may not.
+ */
+const char *error_words(int err);
+
 #endif

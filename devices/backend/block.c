@@ -357,6 +357,6 @@ json_object *block_error_event_data(const BlockErrorInfo *info)
                            json_object_new_string(info->op == BLOCK_READ ? "read" : "write"));
     json_object_object_add(data, "action", json_object_new_string(action_names[info->action]));
     json_object_object_add(data, "nospace", json_object_new_boolean(info->error == ENOSPC));
-    json_object_object_add(data, "reason", json_object_new_string(g_strerror(info->error)));
+    json_object_object_add(data, "reason", json_object_new_string(error_words(info->error)));
     return data;
 }

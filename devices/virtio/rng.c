@@ -103,7 +103,7 @@ static void rng_wait_for_file(VirtioRng *rng, ssize_t n)
     } else if (!rng->complained) {
         rng->complained = true;
         log_line(LOG_LEVEL_WARNING, "device %s: no more bytes from '%s': %s", rng->base.base.id,
-                 rng->filename, n < 0 ? strerror(errno) : "it has ended");
+                 rng->filename, n < 0 ? error_words(errno) : "it has ended");
     }
 }
 

@@ -16,6 +16,10 @@
 
 #define VECTOR_BREAKPOINT 3
 
+#define CR4_LA57          (UINT64_C(1) << 12)
+#define BITS_4_LEVELS     48
+#define BITS_5_LEVELS     57
+
 #define NUM_POINTS        4
 #define DR6_STEP          (UINT64_C(1) << 14)
 #define DR7_FIXED         UINT64_C(0x600) /* a bit that is always set, and exact data breakpoints */
@@ -185,12 +189,31 @@ static bool read_numbered(Vcpu *vcpu, uint64_t number, uint8_t *ret_value, size_
     return true;
 }
 
+/* The upper bits all repeat the highest of those that are translated. */
+static bool is_canonical(uint64_t address, unsigned bits)
+{
+    uint64_t upper = address >> (bits - 1);
+
+    return upper == 0 || upper == UINT64_MAX >> (bits - 1);
+}
+
+/* KVM looks at the bits that it translates only. */
+static bool is_address(const Vcpu *vcpu, uint64_t address)
+{
+    struct kvm_sregs sregs;
+
+    return is_canonical(address, BITS_4_LEVELS) ||
+           (is_canonical(address, BITS_5_LEVELS) &&
+            kvm_ioctl(vcpu->fd, KVM_GET_SREGS, &sregs) >= 0 && (sregs.cr4 & CR4_LA57));
+}
+
 static bool translate(Vcpu *vcpu, const GuestMemory *mem, uint64_t address, uint64_t *ret_gpa)
 {
     struct kvm_translation translation = {.linear_address = address};
 
     (void)mem;
-    if (kvm_ioctl(vcpu->fd, KVM_TRANSLATE, &translation) < 0 || !translation.valid) {
+    if (!is_address(vcpu, address) || kvm_ioctl(vcpu->fd, KVM_TRANSLATE, &translation) < 0 ||
+        !translation.valid) {
         return false;
     }
     *ret_gpa = translation.physical_address;

@@ -78,7 +78,7 @@ static bool scale_tsc(const Vcpu *vcpu, uint32_t khz, GError **error)
     return result >= 0 || fail(error, VMM_ERROR_HOST,
                                "the guest's TSC runs at %" PRIu32 " kHz, this host's at %" PRIu32
                                " kHz, and this host cannot scale it: %s",
-                               khz, host_khz(vcpu->hypervisor), g_strerror(-result));
+                               khz, host_khz(vcpu->hypervisor), error_words(-result));
 }
 
 static uint64_t ns_to_cycles(uint64_t ns, uint32_t khz)

@@ -8,6 +8,7 @@
 #include "machine/sandbox_filter.h"
 #include "machine/sandbox_policy.h"
 #include "tests/unit/suite.h"
+#include "util/error.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -297,6 +298,14 @@ static bool open_a_file(void)
     return open("/dev/null", O_RDONLY | O_CLOEXEC) >= 0;
 }
 
+static bool make_an_error(void)
+{
+    g_autoptr(GError) error = NULL;
+
+    fail_errno(&error, ENOSPC, "x");
+    return strcmp(error->message, "x: No space left on device") == 0;
+}
+
 static bool run_a_program(void)
 {
     return execl("/bin/true", "true", (char *)NULL) == 0;
@@ -390,7 +399,8 @@ static const Deed allowed[] = {
     {NULL, THREAD_VCPU, signal_itself},    {NULL, THREAD_LOOP, start_a_thread},
     {NULL, THREAD_LOOP, write_to_nowhere}, {NULL, THREAD_WORKER, map_memory},
     {NULL, THREAD_MIGRATION, open_a_file}, {NULL, THREAD_MIGRATION, start_a_thread},
-    {NULL, THREAD_PREALLOC, map_memory},
+    {NULL, THREAD_PREALLOC, map_memory},   {NULL, THREAD_VCPU, make_an_error},
+    {NULL, THREAD_LOOP, make_an_error},    {NULL, THREAD_WORKER, make_an_error},
 };
 
 static const Deed refused[] = {
