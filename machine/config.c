@@ -118,6 +118,7 @@ VmConfig *vm_config_new(void)
     config->add_fds = bag_list_new();
     config->globals = bag_list_new();
     config->smbios = bag_list_new();
+    config->traces = bag_list_new();
     config->on_panic = PANIC_ACTION_SHUTDOWN;
     return config;
 }
@@ -150,6 +151,7 @@ void vm_config_free(VmConfig *config)
     g_ptr_array_unref(config->add_fds);
     g_ptr_array_unref(config->globals);
     g_ptr_array_unref(config->smbios);
+    g_ptr_array_unref(config->traces);
     g_free(config->incoming.uri);
     prop_bag_free(config->incoming.options);
     g_free(config->pid_file);

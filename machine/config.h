@@ -206,6 +206,7 @@ typedef struct VmConfig {
     bool msg_timestamp; /* lines of the log begin with the time */
     char *pid_file;
     char *log_file;
+    GPtrArray *traces; /* -trace, in order */
     char *qtest;       /* id of a chardev, or NULL */
     char *gdb;         /* id of a chardev, or NULL */
     OnOffAuto sandbox; /* auto: on, but for -accel qtest */

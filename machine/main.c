@@ -9,6 +9,7 @@
 #include "machine/sandbox.h"
 #include "machine/signals.h"
 #include "machine/support.h"
+#include "machine/tracing.h"
 #include "machine/vm.h"
 #include "machine/vm_migration.h"
 #include "qmp/server.h"
@@ -123,7 +124,7 @@ static bool run_vm(const VmConfig *config, VmOrigin *origin, Daemon *daemon, int
 static bool begin_process(const VmConfig *config, Daemon *daemon, GError **error)
 {
     return daemon_begin(daemon, config->daemonize, config->pid_file, error) &&
-           open_log(config, error) && name_process(config, error);
+           open_log(config, error) && tracing_begin(config, error) && name_process(config, error);
 }
 
 /* The hypervisor comes while the template is read and the configuration looked at. */

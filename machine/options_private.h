@@ -158,6 +158,10 @@ bool option_set_run_with(OptionsParser *parser, const Option *option, const char
 bool option_set_nodefaults(OptionsParser *parser, const Option *option, const char *value,
                            GError **error);
 
+/* options_trace.c */
+bool option_add_trace(OptionsParser *parser, const Option *option, const char *value,
+                      GError **error);
+
 /* Accepts the one value that changes nothing ("none", "driver=none"), refuses others. */
 bool option_only_fixed(OptionsParser *parser, const Option *option, const char *value,
                        GError **error);

@@ -182,6 +182,13 @@ const Option option_table[] = {
     {.name = "msg", .argument = OPTION_VALUE, .group = OPTION_GROUP_PROCESS,
      .set = option_set_msg, .form = "timestamp=on|off",
      .default_text = "timestamp=off", .help = "log lines begin with the time"},
+    {.name = "trace", .argument = OPTION_VALUE, .repeatable = true,
+     .group = OPTION_GROUP_PROCESS, .implied_key = "enable", .set = option_add_trace,
+     .form = "[[enable=]PATTERN][,events=FILE][,file=FILE]",
+     .default_text = "nothing is traced; lines go to the log",
+     .help = "tracepoints that are on from the start, by name, by pattern with * and ?, or one a "
+             "line in a file; with a dash before it, off; -trace help lists them. Their lines go "
+             "to file instead of the log"},
 
     /* ---- debugging and information ---- */
     {.name = "gdb", .argument = OPTION_VALUE, .group = OPTION_GROUP_DEBUG, .set = option_set_gdb,
@@ -232,8 +239,6 @@ const Option option_table[] = {
      .help = "both are off; on is refused"},
     {.name = "realtime", .argument = OPTION_VALUE, .group = OPTION_GROUP_IGNORED,
      .set = option_check_overcommit, .form = "mlock=off", .help = "the same as -overcommit mem-lock="},
-    {.name = "trace", .argument = OPTION_VALUE, .repeatable = true, .group = OPTION_GROUP_IGNORED,
-     .set = option_ignore, .form = "...", .help = "tracepoints are switched over QMP"},
     {.name = "d", .argument = OPTION_VALUE, .group = OPTION_GROUP_IGNORED, .set = option_ignore,
      .form = "ITEM[,...]", .help = "there is no emulator to watch"},
     {.name = "k", .argument = OPTION_VALUE, .group = OPTION_GROUP_IGNORED, .set = option_ignore,

@@ -4,25 +4,18 @@
 #include "util/error.h"
 #include "util/trace.h"
 
-#include <string.h>
-
 /* A pattern may match nothing; a name must be right. */
-static bool check_name(const char *name, GError **error)
+static bool fail_unknown(const char *name, GError **error)
 {
-    bool found = strpbrk(name, "*?") != NULL;
-
-    for (unsigned i = 0; i < TRACE_COUNT && !found; i++) {
-        found = strcmp(trace_name((TracePoint)i), name) == 0;
-    }
-    return found || fail(error, VMM_ERROR_CONFIG, "unknown event \"%s\"", name);
+    return fail(error, VMM_ERROR_CONFIG, "unknown event \"%s\"", name);
 }
 
 bool qmp_cmd_trace_event_get_state(QmpCall *call, const QmpTraceEventGetStateArgs *args,
                                    QmpReply *reply, GError **error)
 {
     (void)call;
-    if (!check_name(args->name, error)) {
-        return false;
+    if (!trace_is_known(args->name)) {
+        return fail_unknown(args->name, error);
     }
     reply->value = json_object_new_array();
     for (unsigned i = 0; i < TRACE_COUNT; i++) {
@@ -41,25 +34,12 @@ bool qmp_cmd_trace_event_get_state(QmpCall *call, const QmpTraceEventGetStateArg
     return true;
 }
 
-static bool set_state(const char *name, bool on, GError **error)
-{
-    if (!check_name(name, error)) {
-        return false;
-    }
-    for (unsigned i = 0; i < TRACE_COUNT; i++) {
-        if (trace_matches((TracePoint)i, name)) {
-            trace_set((TracePoint)i, on);
-        }
-    }
-    return true;
-}
-
 bool qmp_cmd_trace_event_set_state(QmpCall *call, const QmpTraceEventSetStateArgs *args,
                                    QmpReply *reply, GError **error)
 {
     (void)call;
     (void)reply;
-    return set_state(args->name, args->enable, error);
+    return trace_switch(args->name, args->enable) || fail_unknown(args->name, error);
 }
 
 bool qmp_cmd_trace_get_state(QmpCall *call, const QmpTraceGetStateArgs *args, QmpReply *reply,
@@ -87,5 +67,5 @@ bool qmp_cmd_trace_set_state(QmpCall *call, const QmpTraceSetStateArgs *args, Qm
 {
     (void)call;
     (void)reply;
-    return set_state(args->pattern, args->enable, error);
+    return trace_switch(args->pattern, args->enable) || fail_unknown(args->pattern, error);
 }

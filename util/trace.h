@@ -8,8 +8,8 @@
  *
  *     TRACE(virtio_kick, "%s queue %u", dev->base.id, index);
  *
- * They are switched by name or pattern while the VM runs (QMP's trace-event-set-state).  Like the
- * log, they belong to the process.
+ * They are switched by name or pattern at the start (-trace) and while the VM runs (QMP's
+ * trace-event-set-state).  Like the log, they belong to the process.
  */
 
 #include <glib.h>
@@ -57,12 +57,25 @@ void trace_write(TracePoint point, const char *fmt, ...) G_GNUC_PRINTF(2, 3) __a
         }                                            \
     } while (0)
 
+/*
+ * Lines go there from now on and not to the log.  Takes the descriptor, which should append; called
+ * before threads start.
+ */
+void trace_init(int fd);
+
 /* ---- switching ---- */
 
 const char *trace_name(TracePoint point);
 const char *trace_help(TracePoint point);
 bool trace_get(TracePoint point);
 void trace_set(TracePoint point, bool on);
+
+/*
+ * All that match; pattern may be a name.  False, and nothing happens, if it is no pattern and there
+ * is no such point.
+ */
+bool trace_switch(const char *pattern, bool on);
+bool trace_is_known(const char *pattern);
 
 /* "virtio_*": does the name match, by * and ? as in a shell? */
 bool trace_matches(TracePoint point, const char *pattern);
