@@ -104,6 +104,15 @@ static void end(Migration *m, MigrationStatus status, const GError *error)
 
 /* ---- figures -------------------------------------------------------------------------------- */
 
+static void take_phases(const TemplateProgress *progress, MigrationPhases *phases)
+{
+    phases->memory_ns = atomic_load(&progress->memory_ns);
+    phases->state_ns = atomic_load(&progress->state_ns);
+    phases->publish_ns = atomic_load(&progress->publish_ns);
+    phases->memory_bytes = atomic_load(&progress->normal) * MIGRATION_PAGE_BYTES;
+    phases->state_bytes = atomic_load(&progress->state_bytes);
+}
+
 static void take_figures(const Migration *m, MigrationInfo *info)
 {
     const TemplateProgress *progress = m->save ? template_save_progress(m->save) : NULL;
@@ -113,6 +122,7 @@ static void take_figures(const Migration *m, MigrationInfo *info)
         info->ram_transferred = atomic_load(&progress->transferred);
         info->zero_pages = atomic_load(&progress->duplicate);
         info->written_pages = atomic_load(&progress->normal);
+        take_phases(progress, &info->phases);
     }
 }
 
@@ -184,6 +194,29 @@ static void *work(void *opaque)
     return NULL;
 }
 
+static uint64_t ns_since(int64_t then)
+{
+    return (uint64_t)(loop_now_ns() - then);
+}
+
+/* vCPUs and devices stand still, and what they know is collected. */
+static bool freeze_and_collect(Migration *m, GError **error)
+{
+    MigrationPhases *phases = &m->figures.phases;
+    int64_t frozen;
+
+    if (!m->vm->freeze(m->opaque, error)) {
+        return false;
+    }
+    phases->freeze_ns = ns_since(m->froze);
+    frozen = loop_now_ns();
+    if (!m->vm->collect(m->opaque, m->save, error)) {
+        return false;
+    }
+    phases->collect_ns = ns_since(frozen);
+    return true;
+}
+
 /* From the loop, after the command was answered. */
 static void freeze_and_write(void *opaque)
 {
@@ -197,8 +230,8 @@ static void freeze_and_write(void *opaque)
     raise_pass(m, 1);
     m->froze = loop_now_ns();
     m->frozen = true;
-    if (!m->vm->freeze(m->opaque, &m->worker_error) ||
-        !m->vm->collect(m->opaque, m->save, &m->worker_error)) {
+    m->figures.phases.setup_ns = (uint64_t)(m->froze - m->began);
+    if (!freeze_and_collect(m, &m->worker_error)) {
         finish_save(m);
         return;
     }
@@ -250,10 +283,24 @@ void migration_cancel(Migration *m)
 
 /* ---- loading -------------------------------------------------------------------------------- */
 
+static uint64_t section_bytes(const TemplateReader *reader)
+{
+    uint64_t bytes = 0;
+
+    for (size_t i = 0; i < template_reader_num_sections(reader); i++) {
+        bytes += template_reader_section_at(reader, i)->len;
+    }
+    return bytes;
+}
+
 static bool load_from(Migration *m, const TemplateReader *reader, bool in_place, GError **error)
 {
+    MigrationPhases *phases = &m->figures.phases;
+    int64_t opened = loop_now_ns();
     GError *failure = NULL;
 
+    phases->setup_ns = (uint64_t)(opened - m->began);
+    phases->state_bytes = section_bytes(reader);
     enter(m, MIGRATION_ACTIVE);
     m->froze = m->began;
     if (!m->vm->load(m->opaque, reader, in_place, &failure)) {
@@ -261,6 +308,7 @@ static bool load_from(Migration *m, const TemplateReader *reader, bool in_place,
         g_propagate_error(error, failure);
         return false;
     }
+    phases->load_ns = ns_since(opened);
     end(m, MIGRATION_COMPLETED, NULL);
     return true;
 }

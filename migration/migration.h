@@ -77,6 +77,22 @@ bool migration_is_under_way(const Migration *migration);
 
 #define MIGRATION_PAGE_BYTES 4096
 
+/*
+ * How long each part took, of the save or load that is under way or was the last; 0: it has not
+ * ended, or there is no such part.
+ */
+typedef struct MigrationPhases {
+    uint64_t setup_ns; /* the VM goes on meanwhile, or is not there yet */
+    uint64_t freeze_ns;
+    uint64_t collect_ns;
+    uint64_t memory_ns;
+    uint64_t state_ns;
+    uint64_t publish_ns; /* as in TemplateProgress */
+    uint64_t load_ns;    /* all of it, into the VM */
+    uint64_t memory_bytes;
+    uint64_t state_bytes;
+} MigrationPhases;
+
 typedef struct MigrationInfo {
     MigrationStatus status;
     bool incoming;
@@ -90,6 +106,8 @@ typedef struct MigrationInfo {
     uint64_t ram_transferred; /* dealt with, holes included */
     uint64_t zero_pages;      /* of MIGRATION_PAGE_BYTES, not written */
     uint64_t written_pages;
+
+    MigrationPhases phases;
 } MigrationInfo;
 
 MigrationInfo migration_info(const Migration *migration);

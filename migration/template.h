@@ -62,6 +62,13 @@ typedef struct TemplateProgress {
     atomic_uint_fast64_t duplicate;     /* pages of zeroes, which are not written */
     atomic_uint_fast64_t normal;        /* pages written */
     atomic_uint_fast64_t bytes_written; /* to both files */
+    atomic_uint_fast64_t state_bytes;   /* of them, to state */
+
+    /* How long each part of run took; 0: it has not ended. */
+    atomic_uint_fast64_t memory_ns;
+    atomic_uint_fast64_t state_ns;
+    atomic_uint_fast64_t
+        publish_ns; /* until the host's disk has it, if that is wanted, and it has its name */
 } TemplateProgress;
 
 typedef struct TemplateSave TemplateSave;

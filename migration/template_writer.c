@@ -9,6 +9,7 @@
 #include "util/error.h"
 #include "util/fault.h"
 #include "util/fd.h"
+#include "util/loop.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -160,6 +161,7 @@ static bool save_state(TemplateSave *save, GError **error)
         return fail_errno(error, err, "%s: write %u bytes", save->dir.state_path, bytes->len);
     }
     atomic_fetch_add(&save->progress.bytes_written, bytes->len);
+    atomic_store(&save->progress.state_bytes, bytes->len);
     return fd_write_all(save->dir.state_fd, save->dir.state_path, bytes->data, bytes->len, error);
 }
 
@@ -196,9 +198,30 @@ static bool sync_files(const TemplateSave *save, GError **error)
             sync_file(save, dir->state_fd, dir->state_path, 0, error));
 }
 
+static bool publish(TemplateSave *save, GError **error)
+{
+    return sync_files(save, error) && check_cancelled(save, error) &&
+           template_dir_publish(&save->dir, save->sync, error);
+}
+
+static bool run_timed(TemplateSave *save, bool (*part)(TemplateSave *save, GError **error),
+                      atomic_uint_fast64_t *ret_ns, GError **error)
+{
+    int64_t began = loop_now_ns();
+
+    if (!part(save, error)) {
+        return false;
+    }
+    atomic_store(ret_ns, (uint64_t)(loop_now_ns() - began));
+    return true;
+}
+
 bool template_save_run(TemplateSave *save, GError **error)
 {
-    return check_cancelled(save, error) && save_memory(save, error) && save_state(save, error) &&
-           sync_files(save, error) && check_cancelled(save, error) &&
-           template_dir_publish(&save->dir, save->sync, error);
+    TemplateProgress *progress = &save->progress;
+
+    return check_cancelled(save, error) &&
+           run_timed(save, save_memory, &progress->memory_ns, error) &&
+           run_timed(save, save_state, &progress->state_ns, error) &&
+           run_timed(save, publish, &progress->publish_ns, error);
 }

@@ -63,10 +63,36 @@ static uint64_t read_memory(const StatSource *source)
     return pages ? g_ascii_strtoull(pages, NULL, 10) * (uint64_t)sysconf(_SC_PAGESIZE) : 0;
 }
 
+/* The save or load that is under way or was the last. */
+#define MIGRATION_FIGURE(field)                                      \
+    static uint64_t read_migration_##field(const StatSource *source) \
+    {                                                                \
+        return migration_info(source->vm->migration).phases.field;   \
+    }
+
+MIGRATION_FIGURE(setup_ns)
+MIGRATION_FIGURE(freeze_ns)
+MIGRATION_FIGURE(collect_ns)
+MIGRATION_FIGURE(memory_ns)
+MIGRATION_FIGURE(state_ns)
+MIGRATION_FIGURE(publish_ns)
+MIGRATION_FIGURE(load_ns)
+MIGRATION_FIGURE(memory_bytes)
+MIGRATION_FIGURE(state_bytes)
+
 static const StatDesc vm_stats[] = {
     {"guest_time", "cumulative", "seconds", -9, read_guest_time},
     {"cpu_time", "cumulative", "seconds", -9, read_process_time},
     {"resident_memory", "instant", "bytes", 0, read_memory},
+    {"migration_setup_time", "instant", "seconds", -9, read_migration_setup_ns},
+    {"migration_freeze_time", "instant", "seconds", -9, read_migration_freeze_ns},
+    {"migration_collect_time", "instant", "seconds", -9, read_migration_collect_ns},
+    {"migration_memory_time", "instant", "seconds", -9, read_migration_memory_ns},
+    {"migration_state_time", "instant", "seconds", -9, read_migration_state_ns},
+    {"migration_publish_time", "instant", "seconds", -9, read_migration_publish_ns},
+    {"migration_load_time", "instant", "seconds", -9, read_migration_load_ns},
+    {"migration_memory_bytes", "instant", "bytes", 0, read_migration_memory_bytes},
+    {"migration_state_bytes", "instant", "bytes", 0, read_migration_state_bytes},
 };
 
 /* ---- vCPUs ---- */

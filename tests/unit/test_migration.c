@@ -10,6 +10,7 @@
 #include <glib/gstdio.h>
 #include <json-c/json.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 static QmpBench bench;
@@ -296,6 +297,83 @@ START_TEST(a_load_that_fails_can_be_tried_again)
 }
 END_TEST
 
+/* ---- how long what took ---- */
+
+#define STATS(name)                                                                  \
+    "{\"execute\":\"query-stats\",\"arguments\":{\"target\":\"vm\",\"providers\":[{" \
+    "\"provider\":\"stencil\",\"names\":[\"migration_" name "\"]}]}}"
+#define STAT(name, value)                                                                       \
+    "{\"return\": [{\"provider\": \"stencil\", \"stats\": [{\"name\": \"migration_" name "\", " \
+    "\"value\": " value "}]}]}\r\n"
+
+static uint64_t file_bytes(const char *name)
+{
+    g_autofree char *path = g_build_filename(template, name, NULL);
+    struct stat st;
+
+    ck_assert_int_eq(stat(path, &st), 0);
+    return (uint64_t)st.st_size;
+}
+
+START_TEST(each_part_of_a_save_has_its_time_and_bytes)
+{
+    int64_t began = loop_now_ns();
+    MigrationPhases phases;
+    uint64_t sum;
+
+    expect(STATS("memory_time"), STAT("memory_time", "0"));
+    ck_assert(guest_mem_write(bench.vm->memory, GPA(0x5000), "kept", 4, NULL));
+    ck_assert(guest_mem_write(bench.vm->memory, GPA(0x8fff), "both", 4, NULL));
+    save();
+    phases = migration_info(bench.vm->migration).phases;
+    sum = phases.setup_ns + phases.freeze_ns + phases.collect_ns + phases.memory_ns +
+          phases.state_ns + phases.publish_ns;
+    ck_assert_uint_gt(phases.setup_ns, 0);
+    ck_assert_uint_gt(phases.freeze_ns, 0);
+    ck_assert_uint_gt(phases.collect_ns, 0);
+    ck_assert_uint_gt(phases.memory_ns, 0);
+    ck_assert_uint_gt(phases.state_ns, 0);
+    ck_assert_uint_gt(phases.publish_ns, 0);
+    ck_assert_uint_eq(phases.load_ns, 0);
+    ck_assert_uint_le(sum, (uint64_t)(loop_now_ns() - began));
+    ck_assert_uint_eq(phases.state_bytes, file_bytes("state"));
+    expect(STATS("memory_bytes"), STAT("memory_bytes", "12288"));
+}
+END_TEST
+
+START_TEST(a_part_that_did_not_end_has_no_time)
+{
+    MigrationPhases phases;
+
+    g_free(qmp_bench_ask(session, EVENTS_ON));
+    g_free(ask("migrate", template));
+    migration_cancel(bench.vm->migration);
+    g_free(wait_for_end());
+    phases = migration_info(bench.vm->migration).phases;
+    ck_assert_uint_eq(phases.publish_ns, 0);
+    save();
+    ck_assert_uint_gt(migration_info(bench.vm->migration).phases.publish_ns, 0);
+}
+END_TEST
+
+START_TEST(a_load_has_parts_too)
+{
+    MigrationPhases phases;
+
+    save();
+    end();
+    begin(wait_for_template);
+    g_free(ask("migrate-incoming", template));
+    phases = migration_info(bench.vm->migration).phases;
+    ck_assert_uint_gt(phases.setup_ns, 0);
+    ck_assert_uint_gt(phases.load_ns, 0);
+    ck_assert_uint_gt(phases.state_bytes, 0);
+    ck_assert_uint_eq(phases.freeze_ns + phases.collect_ns + phases.memory_ns + phases.publish_ns +
+                          phases.memory_bytes,
+                      0);
+}
+END_TEST
+
 START_TEST(another_vm_is_refused_with_the_difference)
 {
     g_autofree char *answer = NULL;
@@ -325,6 +403,9 @@ int main(void)
     tcase_add_test(tc, a_vm_that_waits_takes_the_template_with_its_ram);
     tcase_add_test(tc, what_was_saved_running_runs_afterwards);
     tcase_add_test(tc, a_load_that_fails_can_be_tried_again);
+    tcase_add_test(tc, each_part_of_a_save_has_its_time_and_bytes);
+    tcase_add_test(tc, a_part_that_did_not_end_has_no_time);
+    tcase_add_test(tc, a_load_has_parts_too);
     tcase_add_test(tc, another_vm_is_refused_with_the_difference);
     return suite_run("migration", tc);
 }
