@@ -308,15 +308,32 @@ bool guest_mem_discard(GuestMemory *mem, Gpa gpa, uint64_t len, GError **error)
                                error);
 }
 
-bool guest_mem_clear(GuestMemory *mem, GError **error)
+void guest_mem_empty(const GuestMemory *mem)
+{
+    for (guint i = 0; i < mem->backends->len; i++) {
+        const RamBackend *backend = mem->backends->pdata[i];
+
+        if (!backend->rom) {
+            ram_backend_empty(backend);
+        }
+    }
+}
+
+bool guest_mem_renew(GuestMemory *mem, GError **error)
 {
     for (guint i = 0; i < mem->backends->len; i++) {
         RamBackend *backend = mem->backends->pdata[i];
 
-        if (!backend->rom && !ram_backend_clear(backend, error)) {
+        if (!backend->rom && !ram_backend_renew(backend, error)) {
             g_prefix_error(error, "memory %s: ", backend->id);
             return false;
         }
     }
     return true;
+}
+
+bool guest_mem_clear(GuestMemory *mem, GError **error)
+{
+    guest_mem_empty(mem);
+    return guest_mem_renew(mem, error);
 }

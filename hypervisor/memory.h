@@ -191,4 +191,11 @@ bool guest_mem_discard(GuestMemory *mem, Gpa gpa, uint64_t len, GError **error);
  */
 bool guest_mem_clear(GuestMemory *mem, GError **error);
 
+/*
+ * The same in two halves.  The first takes as long as much memory was touched, and any thread may do
+ * it while the main thread does something else.
+ */
+void guest_mem_empty(const GuestMemory *mem);
+bool guest_mem_renew(GuestMemory *mem, GError **error);
+
 #endif

@@ -27,7 +27,14 @@ void ram_backend_find_data(const RamBackend *backend, const PageMap *map, uint64
 /* See guest_mem_discard. */
 bool ram_backend_discard(const RamBackend *backend, uint64_t offset, uint64_t len, GError **error);
 
-/* Every byte reads as zero again, and the host has its pages back where it can. */
+/*
+ * Every byte reads as zero again, and the host has its pages back where it can.  In two halves: the
+ * pages, a slice at a time, on any thread; then what is left, which takes no time any more.
+ */
+void ram_backend_empty(const RamBackend *backend);
+bool ram_backend_renew(RamBackend *backend, GError **error);
+
+/* Both halves at once. */
 bool ram_backend_clear(RamBackend *backend, GError **error);
 
 /* Accepts NULL. */

@@ -179,21 +179,44 @@ bool ram_backend_discard(const RamBackend *backend, uint64_t offset, uint64_t le
     return true;
 }
 
-bool ram_backend_clear(RamBackend *backend, GError **error)
+/* What the process's other threads may have to wait for, if one of them maps something. */
+#define EMPTY_SLICE_BYTES (16 * MIB)
+
+void ram_backend_empty(const RamBackend *backend)
+{
+    uint64_t len = align_up(backend->size, backend->page_size);
+    uint64_t slice = MAX(EMPTY_SLICE_BYTES, backend->page_size);
+
+    for (uint64_t at = 0; at < len; at += slice) {
+        uint64_t n = MIN(slice, len - at);
+
+        if (backend->fd < 0) {
+            /* Where it cannot be, or a file shows through, the fresh mapping will see to it. */
+            madvise(backend->hva + at, n, MADV_DONTNEED);
+        } else if (!give_back(backend, at, n)) {
+            memset(backend->hva + at, 0, n);
+        }
+    }
+}
+
+bool ram_backend_renew(RamBackend *backend, GError **error)
 {
     uint64_t len = align_up(backend->size, backend->page_size);
 
     if (backend->fd >= 0) {
-        if (!give_back(backend, 0, len)) {
-            memset(backend->hva, 0, len);
-        }
         return true;
     }
-    /* A fresh mapping rather than MADV_DONTNEED: parts of the old one may show a file. */
+    /* A fresh mapping rather than MADV_DONTNEED alone: parts of the old one may show a file. */
     if (!remap_anonymous(backend, 0, len, error)) {
         return false;
     }
     g_array_set_size(backend->overlays, 0);
     ram_backend_advise(backend);
     return ram_backend_bind(backend, error);
+}
+
+bool ram_backend_clear(RamBackend *backend, GError **error)
+{
+    ram_backend_empty(backend);
+    return ram_backend_renew(backend, error);
 }

@@ -33,7 +33,7 @@ static bool check_moment(const Vm *vm, GError **error)
     if (migration_is_under_way(vm->migration)) {
         return fail(error, VMM_ERROR_STATE, "There's a migration process in progress");
     }
-    return guest_dump_check_none(vm, error);
+    return guest_dump_check_none(vm, error) && vm_check_not_resetting(vm, error);
 }
 
 GuestDump *guest_dump_new(Vm *vm, const CoreFilter *filter, GError **error)

@@ -160,6 +160,9 @@ void vm_free(Vm *vm)
     }
     migration_free(vm->migration);
     guest_dump_free(vm->dump);
+    if (vm->emptying) {
+        g_thread_join(vm->emptying);
+    }
     vcpus_free(vm->vcpus);
     while (vm->devices->len > 0) {
         g_ptr_array_remove_index(vm->devices, vm->devices->len - 1);
@@ -254,7 +257,7 @@ bool vm_boot(Vm *vm, GError **error)
     VcpuEntry entry = {0};
     StartCpu start = {.vm = vm, .entry = &entry};
 
-    if (vm->ever_reset && !guest_mem_clear(vm->memory, error)) {
+    if (vm->ever_reset && !guest_mem_renew(vm->memory, error)) {
         return false;
     }
     if (!vm->machine_ops->load(vm, &entry, error) || !boot_devices(vm, error) ||
@@ -315,8 +318,10 @@ bool vm_cont(Vm *vm, GError **error)
     set_state(vm, RUN_STATE_RUNNING);
     event_raise(vm->events, "RESUME", NULL);
     guest_clock_start(vm->clock);
-    resume_devices(vm);
-    release_vcpus(vm);
+    if (!vm->resetting) {
+        resume_devices(vm);
+        release_vcpus(vm);
+    }
     backends_start_loop(vm->backends); /* while the guest runs already: it takes a while */
     return true;
 }
@@ -379,24 +384,23 @@ static json_object *cause(bool from_guest, const char *reason)
     return data;
 }
 
-/*
- * A reset that cannot begin leaves the VM as it was.  One that fails half way leaves nothing that
- * could run.
- */
-bool vm_reset(Vm *vm, bool from_guest, const char *reason, GError **error)
+bool vm_check_not_resetting(const Vm *vm, GError **error)
 {
-    bool was_running = run_state_is_running(vm->state);
+    return !vm->resetting || fail(error, VMM_ERROR_STATE, "the VM is being reset: try again");
+}
 
+bool vm_reset_begin(Vm *vm, GError **error)
+{
     if (vm->state == RUN_STATE_FINISH_MIGRATE || vm->state == RUN_STATE_INMIGRATE) {
         return fail(error, VMM_ERROR_STATE, "the VM cannot be reset in state '%s'",
                     run_state_name(vm->state));
     }
-    if (!guest_dump_check_none(vm, error)) {
+    if (!guest_dump_check_none(vm, error) || !vm_check_not_resetting(vm, error)) {
         return false;
     }
     vcpus_pause(vm->vcpus);
     if (!drain_devices(vm, error)) {
-        if (was_running) {
+        if (run_state_is_running(vm->state)) {
             resume_devices(vm);
             vcpus_resume(vm->vcpus);
         }
@@ -405,19 +409,43 @@ bool vm_reset(Vm *vm, bool from_guest, const char *reason, GError **error)
     for (guint i = 0; i < vm->devices->len; i++) {
         device_reset(vm->devices->pdata[i]);
     }
+    vm->resetting = true;
+    return true;
+}
+
+void vm_reset_empty(const Vm *vm)
+{
+    if (vm->ever_reset) {
+        guest_mem_empty(vm->memory);
+    }
+}
+
+bool vm_reset_end(Vm *vm, bool from_guest, const char *reason, GError **error)
+{
+    vm->resetting = false;
     if (!vm_boot(vm, error)) {
         vm_stop(vm, RUN_STATE_INTERNAL_ERROR, NULL);
         return false;
     }
     vcpus_revive(vm->vcpus);
     event_raise(vm->events, "RESET", cause(from_guest, reason));
-    if (was_running) {
+    if (run_state_is_running(vm->state)) {
         resume_devices(vm);
         release_vcpus(vm);
     } else if (!run_state_can_continue(vm->state)) {
         set_state(vm, RUN_STATE_PAUSED);
     }
+    vm_catch_up_requests(vm);
     return true;
+}
+
+bool vm_reset(Vm *vm, bool from_guest, const char *reason, GError **error)
+{
+    if (!vm_reset_begin(vm, error)) {
+        return false;
+    }
+    vm_reset_empty(vm);
+    return vm_reset_end(vm, from_guest, reason, error);
 }
 
 bool vm_powerdown(Vm *vm, GError **error)

@@ -142,7 +142,9 @@ struct Vm {
     Migration *migration;       /* the save or load under way, or the last */
     GuestDump *dump;            /* the dump under way, or the last; NULL: none yet */
     bool drained;
-    bool ever_reset; /* the vCPUs are not fresh any more */
+    bool ever_reset;   /* the vCPUs are not fresh any more */
+    bool resetting;    /* between begin and end: nothing else lets the vCPUs run */
+    GThread *emptying; /* of a reset that the guest asked for */
     int exit_status;
 
     Mutex request_lock;
@@ -191,8 +193,26 @@ bool vm_stop(Vm *vm, RunState state, GError **error);
 void vm_leave_save(Vm *vm, RunState state);
 void vm_leave_load(Vm *vm, bool runs);
 
-/* reason as QMP spells it ("host-qmp-system-reset"). */
+/*
+ * A reset, in three parts, for giving back RAM takes as long as much of it was touched:
+ *
+ *     main loop    vm_reset_begin    vCPUs stand still, devices are as after power-on
+ *     any thread   vm_reset_empty    RAM is given back
+ *     main loop    vm_reset_end      what the guest boots from is there; the VM runs on if it is to
+ *
+ * In between the VM may be stopped and continued, which shows at the end.  A reset that cannot begin
+ * leaves the VM as it was; one that fails at the end leaves nothing that could run.  reason as QMP
+ * spells it ("host-qmp-system-reset").
+ */
+bool vm_reset_begin(Vm *vm, GError **error);
+void vm_reset_empty(const Vm *vm);
+bool vm_reset_end(Vm *vm, bool from_guest, const char *reason, GError **error);
+
+/* All of it at once. */
 bool vm_reset(Vm *vm, bool from_guest, const char *reason, GError **error);
+
+/* No reset is under way. */
+bool vm_check_not_resetting(const Vm *vm, GError **error);
 
 /* Presses the power button. */
 bool vm_powerdown(Vm *vm, GError **error);

@@ -12,7 +12,7 @@
 /* A request that has come meanwhile stopped the vCPUs too; its handler starts them, or does not. */
 static void let_run_again(Vm *vm)
 {
-    if (run_state_is_running(vm->state) && !vm_has_requests(vm)) {
+    if (run_state_is_running(vm->state) && !vm->resetting && !vm_has_requests(vm)) {
         vcpus_resume(vm->vcpus);
     }
 }

@@ -7,21 +7,73 @@
 #include "machine/vm.h"
 
 #include "util/log.h"
+#include "util/thread.h"
 
 #include <json-c/json_object.h>
 
-static void act_on_reset(Vm *vm, const VmRequest *request)
+static void give_up(Vm *vm, const GError *error)
+{
+    log_line(LOG_LEVEL_ERROR, "reset: %s", error->message);
+    vm_quit(vm, /* from_guest= */ false, "host-error", /* exit_status= */ 1);
+}
+
+/* A reset that is asked for by no command, and its thread. */
+typedef struct Reset {
+    Vm *vm;
+    bool from_guest;
+    const char *reason;
+} Reset;
+
+static void end_reset(void *opaque)
+{
+    g_autofree Reset *reset = opaque;
+    g_autoptr(GError) error = NULL;
+    Vm *vm = reset->vm;
+
+    if (vm->emptying) {
+        g_thread_join(g_steal_pointer(&vm->emptying));
+    }
+    if (!vm_reset_end(vm, reset->from_guest, reset->reason, &error)) {
+        give_up(vm, error);
+    }
+}
+
+static void *empty_ram(void *opaque)
+{
+    const Reset *reset = opaque;
+
+    vm_reset_empty(reset->vm);
+    loop_post(reset->vm->loop, end_reset, opaque);
+    return NULL;
+}
+
+static void start_reset(Vm *vm, const VmRequest *request)
 {
     g_autoptr(GError) error = NULL;
+    Reset *reset;
 
+    if (!vm_reset_begin(vm, &error)) {
+        give_up(vm, error);
+        return;
+    }
+    reset = g_new(Reset, 1);
+    *reset = (Reset){.vm = vm, .from_guest = request->from_guest, .reason = request->reason};
+    vm->emptying = thread_start(THREAD_MIGRATION, "reset", empty_ram, reset, NULL);
+    if (!vm->emptying) {
+        vm_reset_empty(vm);
+        end_reset(reset);
+    }
+}
+
+static void act_on_reset(Vm *vm, const VmRequest *request)
+{
     if (request->text) {
         log_line(LOG_LEVEL_WARNING, "%s", request->text);
     }
     if (request->from_guest && vm->actions.reboot == REBOOT_ACTION_SHUTDOWN) {
         vm_shutdown(vm, request->from_guest, request->reason);
-    } else if (!vm_reset(vm, request->from_guest, request->reason, &error)) {
-        log_line(LOG_LEVEL_ERROR, "reset: %s", error->message);
-        vm_quit(vm, /* from_guest= */ false, "host-error", /* exit_status= */ 1);
+    } else {
+        start_reset(vm, request);
     }
 }
 
@@ -98,12 +150,13 @@ static const RequestFn request_table[VM_REQUEST_COUNT] = {
 };
 
 /*
- * What is asked for while RAM is being saved or dumped waits for the end of it, but for the end of
- * everything.
+ * What is asked for while RAM is being saved or dumped, or given back for a reset, waits for the
+ * end of it, but for the end of everything.
  */
 static uint32_t acted_upon_now(const Vm *vm)
 {
-    bool waits = vm->state == RUN_STATE_FINISH_MIGRATE || !guest_dump_check_none(vm, NULL);
+    bool waits =
+        vm->state == RUN_STATE_FINISH_MIGRATE || !guest_dump_check_none(vm, NULL) || vm->resetting;
 
     return waits ? UINT32_C(1) << VM_REQUEST_EXIT : UINT32_MAX;
 }
@@ -138,7 +191,7 @@ static void handle_requests(void *opaque)
         request_table[request.kind](vm, &request);
         g_free(g_steal_pointer(&text));
     }
-    if (run_state_is_running(vm->state)) {
+    if (run_state_is_running(vm->state) && !vm->resetting) {
         vcpus_resume(vm->vcpus);
     }
 }

@@ -32,7 +32,7 @@ static bool check_moment(const Vm *vm, GError **error)
     if (!guest_dump_check_none(vm, NULL)) {
         why = "Live migration disabled: dump-guest-memory in progress";
     }
-    return !why || fail(error, VMM_ERROR_STATE, "%s", why);
+    return why ? fail(error, VMM_ERROR_STATE, "%s", why) : vm_check_not_resetting(vm, error);
 }
 
 /* Every device that has no state to save, in one message. */
@@ -75,7 +75,7 @@ static bool save_freeze(void *opaque, GError **error)
     Vm *vm = opaque;
 
     vm->state_before_save = vm->state;
-    if (!vm_stop(vm, RUN_STATE_FINISH_MIGRATE, error)) {
+    if (!vm_check_not_resetting(vm, error) || !vm_stop(vm, RUN_STATE_FINISH_MIGRATE, error)) {
         return false;
     }
     /* What the guest has asked for and not got yet would be lost in the template. */

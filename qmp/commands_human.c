@@ -42,7 +42,7 @@ static const HumanCommand commands[] = {
     {"xp", NULL, NULL, NULL, human_examine},
     {"stop", "s", qmp_cmd_stop, NULL, NULL},
     {"cont", "c", qmp_cmd_cont, NULL, NULL},
-    {"system_reset", NULL, qmp_cmd_system_reset, NULL, NULL},
+    {"system_reset", NULL, qmp_reset_detached, NULL, NULL},
     {"system_powerdown", NULL, qmp_cmd_system_powerdown, NULL, NULL},
     {"nmi", NULL, qmp_cmd_inject_nmi, NULL, NULL},
     {"quit", "q", qmp_cmd_quit, NULL, NULL},

@@ -4,6 +4,8 @@
 
 #include "machine/guest_dump.h"
 #include "qmp/generated.h"
+#include "qmp/human.h"
+#include "qmp/work.h"
 #include "util/error.h"
 
 #include <unistd.h>
@@ -42,10 +44,83 @@ bool qmp_cmd_cont(QmpCall *call, QmpReply *reply, GError **error)
     return vm_cont(call->vm, error);
 }
 
+/* ---- system_reset ---- */
+
+typedef struct Reset {
+    Vm *vm;
+    bool ended;
+    GError *error;
+} Reset;
+
+static void end_reset(void *opaque)
+{
+    Reset *reset = opaque;
+
+    reset->ended = true;
+    vm_reset_end(reset->vm, /* from_guest= */ false, "host-qmp-system-reset", &reset->error);
+}
+
+/* Nothing cancels it: a VM that is half reset is none. */
+static bool reset_run(QmpWork *work, void *opaque, GError **error)
+{
+    Reset *reset = opaque;
+
+    vm_reset_empty(reset->vm);
+    if (qmp_work_on_loop(work, end_reset, reset) && reset->error) {
+        g_propagate_error(error, g_steal_pointer(&reset->error));
+        return false;
+    }
+    return true;
+}
+
+static void reset_end(void *opaque, const GError *error)
+{
+    Reset *reset = opaque;
+
+    (void)error;
+    if (!reset->ended) {
+        end_reset(reset);
+    }
+}
+
+static void reset_free(void *opaque)
+{
+    Reset *reset = opaque;
+
+    g_clear_error(&reset->error);
+    g_free(reset);
+}
+
+static const QmpWorkOps reset_ops = {
+    .thread_name = "reset",
+    .run = reset_run,
+    .end = reset_end,
+    .free = reset_free,
+};
+
+static bool start_reset(QmpCall *call, bool detached, GError **error)
+{
+    Reset *reset;
+
+    if (!vm_reset_begin(call->vm, error)) {
+        return false;
+    }
+    reset = g_new0(Reset, 1);
+    reset->vm = call->vm;
+    return detached ? qmp_work_start_detached(call, &reset_ops, reset, error)
+                    : qmp_work_start(call, &reset_ops, reset, error);
+}
+
 bool qmp_cmd_system_reset(QmpCall *call, QmpReply *reply, GError **error)
 {
     (void)reply;
-    return vm_reset(call->vm, /* from_guest= */ false, "host-qmp-system-reset", error);
+    return start_reset(call, /* detached= */ false, error);
+}
+
+bool qmp_reset_detached(QmpCall *call, QmpReply *reply, GError **error)
+{
+    (void)reply;
+    return start_reset(call, /* detached= */ true, error);
 }
 
 bool qmp_cmd_system_powerdown(QmpCall *call, QmpReply *reply, GError **error)

@@ -23,6 +23,9 @@ void human_show_blockstats(GString *out, json_object *reply);
 void human_show_chardev(GString *out, json_object *reply);
 void human_show_iothreads(GString *out, json_object *reply);
 
+/* As system_reset, but answered before it is done: the answer is a text. */
+bool qmp_reset_detached(QmpCall *call, QmpReply *reply, GError **error);
+
 /* Commands of their own; rest is what follows their words on the line. */
 typedef void (*HumanRun)(GString *out, QmpCall *call, const char *rest);
 

@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """Clients that do everything wrong, thousands of them, while one that behaves is served.
 
-    qmp_abuse.py STENCIL CONNECTIONS [sanitized]
+    qmp_abuse.py STENCIL CONNECTIONS [sanitized] [KERNEL]
 
 Connections are opened, cut, half-closed, flooded and not read, in random order from a seed that is
 printed.  In the end the VM runs, no descriptor is left over, and memory has not grown (sanitizers
-keep what was freed, so with them memory is not looked at).
+keep what was freed, so with them memory is not looked at).  With a kernel, on /dev/kvm, its guest
+must stay as busy as it was: one of tests/guest that waits at its migrate point does.
 """
 import json
 import os
@@ -114,6 +115,20 @@ def descriptors(pid):
     return len(os.listdir(f"/proc/{pid}/fd"))
 
 
+def exits(good):
+    """How often the vCPUs have left the guest."""
+    results = good.ask(b'{"execute":"query-stats","arguments":{"target":"vcpu","providers":'
+                       b'[{"provider":"stencil","names":["exits"]}]}}')["return"]
+    return sum(result["stats"][0]["value"] for result in results)
+
+
+def expect_busy(good):
+    """As many exits as a guest has that does nothing else, soon."""
+    until, before = time.monotonic() + 20, exits(good)
+    while exits(good) < before + 1000:
+        assert time.monotonic() < until, "the guest has stopped"
+
+
 def abuse(path, rng, count, good):
     kept = []
     for number in range(count):
@@ -143,23 +158,32 @@ def settle(pid, expected):
 
 def main():
     stencil, count, sanitized = sys.argv[1], int(sys.argv[2]), "sanitized" in sys.argv
+    kernel = sys.argv[-1] if os.path.exists(sys.argv[-1]) else None
     seed = random.randrange(1 << 32)
     rng = random.Random(seed)
     print(f"seed {seed}")
     resource.setrlimit(resource.RLIMIT_NOFILE, (4096, 4096))
     with tempfile.TemporaryDirectory() as folder:
         path = os.path.join(folder, "qmp")
-        command = [stencil, "-machine", "none", "-accel", "qtest", "-m", "1M",
-                   "-qmp", f"unix:{path},server,nowait"]
+        guest = (["-machine", "microvm", "-smp", "2", "-m", "256M", "-kernel", kernel,
+                  "-serial", "null"] if kernel else
+                 ["-machine", "none", "-accel", "qtest", "-m", "1M"])
+        command = [stencil, *guest, "-qmp", f"unix:{path},server,nowait"]
         with subprocess.Popen(command, stdin=subprocess.DEVNULL) as vm:
             try:
                 good = Client(path)
+                if kernel:
+                    expect_busy(good)
+                    busy = exits(good)
                 fds = descriptors(vm.pid)
                 abuse(path, rng, count // 2, good)
                 left, before = settle(vm.pid, fds), memory_kib(vm.pid)
                 abuse(path, rng, count - count // 2, good)
                 left, after = max(left, settle(vm.pid, fds)), memory_kib(vm.pid)
                 print(f"descriptors {fds} -> {left}, memory {before} -> {after} KiB")
+                if kernel:
+                    expect_busy(good)
+                    print(f"exits of the guest meanwhile {exits(good) - busy}")
                 assert left == fds, "descriptors are left over"
                 assert sanitized or after < before + SLACK_KIB, "memory grows"
                 assert good.ask(b'{"execute":"quit"}') == {"return": {}}

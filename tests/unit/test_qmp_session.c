@@ -75,7 +75,6 @@ START_TEST(events_come_before_the_answer_of_the_command_that_caused_them)
     expect_kinds("{\"execute\":\"cont\"}", "return");
     expect_kinds("{\"execute\":\"stop\"}", "STOP return");
     expect_kinds("{\"execute\":\"stop\"}", "return");
-    expect_kinds("{\"execute\":\"system_reset\"}", "RESET return");
     expect_kinds("{\"execute\":\"quit\"}", "SHUTDOWN return");
 }
 END_TEST

@@ -188,6 +188,135 @@ START_TEST(what_cannot_be_saved_is_refused_before_there_is_a_file)
 }
 END_TEST
 
+/* ---- system_reset ---- */
+
+#define RESET "{\"execute\":\"system_reset\"}"
+#define RESET_EVENT \
+    "\"event\": \"RESET\", \"data\": {\"guest\": false, \"reason\": \"host-qmp-system-reset\"}"
+
+static void boot(void)
+{
+    ck_assert(vm_boot(work.bench.vm, NULL));
+    ck_assert(guest_mem_write(work.bench.vm->memory, GPA(5000), "sesame", 6, NULL));
+}
+
+static void expect_zeroes(void)
+{
+    uint64_t bytes = 1;
+
+    ck_assert(guest_mem_read(work.bench.vm->memory, GPA(5000), &bytes, 6, NULL));
+    ck_assert_uint_eq(bytes, 0);
+}
+
+static void hear_until(GString *said, const char *text)
+{
+    while (!strstr(said->str, text)) {
+        qmp_work_bench_hear(&work, said);
+    }
+}
+
+START_TEST(a_reset_is_answered_when_it_is_done)
+{
+    g_autoptr(GString) said = g_string_new(NULL);
+
+    begin(false);
+    boot();
+    ck_assert(vm_cont(work.bench.vm, NULL));
+    g_free(qmp_bench_read(work.session));
+    expect(RESET, "");
+    hear_until(said, ANSWER_RETURN);
+    ck_assert_ptr_nonnull(strstr(said->str, RESET_EVENT));
+    ck_assert_int_eq(work.bench.vm->state, RUN_STATE_RUNNING);
+    expect_zeroes();
+}
+END_TEST
+
+/* Cancelled or not. */
+START_TEST(a_reset_that_has_begun_is_done)
+{
+    g_autoptr(GString) said = g_string_new(NULL);
+
+    begin(true);
+    boot();
+    expect(RESET, "");
+    expect(ASK_YANK, ANSWER_RETURN);
+    hear_until(said, "\"RESET\"");
+    expect_zeroes();
+    boot();
+    expect(RESET, "");
+    qmp_session_free(work.session);
+    begin(false);
+    g_string_truncate(said, 0);
+    hear_until(said, "\"RESET\"");
+    expect_zeroes();
+}
+END_TEST
+
+START_TEST(a_monitor_command_for_people_does_not_wait_for_its_reset)
+{
+    g_autoptr(GString) said = g_string_new(NULL);
+
+    begin(false);
+    boot();
+    expect("{\"execute\":\"human-monitor-command\",\"arguments\":{\"command-line\":"
+           "\"system_reset\"}}",
+           "{\"return\": \"\"}\r\n");
+    hear_until(said, "\"RESET\"");
+    expect_zeroes();
+}
+END_TEST
+
+START_TEST(nothing_lets_the_vm_run_while_it_is_reset)
+{
+    Vm *vm = work.bench.vm;
+
+    begin(false);
+    boot();
+    ck_assert(vm_cont(vm, NULL));
+    g_free(qmp_bench_read(work.session));
+    ck_assert(vm_reset_begin(vm, NULL));
+    expect(RESET, ANSWER_ERROR("the VM is being reset: try again"));
+    expect("{\"execute\":\"dump-guest-memory\",\"arguments\":{\"paging\":false,\"protocol\":"
+           "\"file:/no/x\"}}",
+           ANSWER_ERROR("the VM is being reset: try again"));
+    expect("{\"execute\":\"migrate\",\"arguments\":{\"uri\":\"file:/no/x\"}}",
+           ANSWER_ERROR("the VM is being reset: try again"));
+    g_free(qmp_bench_ask(work.session, "{\"execute\":\"human-monitor-command\",\"arguments\":{"
+                                       "\"command-line\":\"info registers\"}}"));
+    ck_assert(vm->drained);
+    vm_request(vm, &(VmRequest){.kind = VM_REQUEST_SHUTDOWN, .reason = "guest-shutdown"});
+    qmp_bench_settle(&work.bench);
+    ck_assert_int_eq(vm->state, RUN_STATE_RUNNING);
+    vm_reset_empty(vm);
+    ck_assert(vm_reset_end(vm, /* from_guest= */ false, "host-qmp-system-reset", NULL));
+    ck_assert(!vm->drained);
+    expect_zeroes();
+    qmp_bench_settle(&work.bench);
+    ck_assert_int_eq(vm->state, RUN_STATE_SHUTDOWN);
+}
+END_TEST
+
+START_TEST(a_vm_that_is_stopped_or_continued_meanwhile_is_so_afterwards)
+{
+    Vm *vm = work.bench.vm;
+
+    begin(false);
+    boot();
+    for (unsigned i = 0; i < 2; i++) {
+        bool runs = i == 1;
+
+        ck_assert(runs ? vm_stop(vm, RUN_STATE_PAUSED, NULL) : vm_cont(vm, NULL));
+        ck_assert(vm_reset_begin(vm, NULL));
+        ck_assert(runs ? vm_cont(vm, NULL) : vm_stop(vm, RUN_STATE_PAUSED, NULL));
+        ck_assert(vm->drained);
+        vm_reset_empty(vm);
+        ck_assert(vm_reset_end(vm, /* from_guest= */ false, "host-qmp-system-reset", NULL));
+        ck_assert_int_eq(vm->state, runs ? RUN_STATE_RUNNING : RUN_STATE_PAUSED);
+        ck_assert_int_eq(vm->drained, !runs);
+    }
+}
+END_TEST
+
 START_TEST(only_connections_that_there_are_can_be_ended)
 {
     begin(false);
@@ -214,6 +343,11 @@ int main(void)
     tcase_add_test(tc, only_so_many_commands_are_read_ahead);
     tcase_add_test(tc, a_session_or_a_vm_that_ends_takes_its_work_along);
     tcase_add_test(tc, what_cannot_be_saved_is_refused_before_there_is_a_file);
+    tcase_add_test(tc, a_reset_is_answered_when_it_is_done);
+    tcase_add_test(tc, a_reset_that_has_begun_is_done);
+    tcase_add_test(tc, a_monitor_command_for_people_does_not_wait_for_its_reset);
+    tcase_add_test(tc, nothing_lets_the_vm_run_while_it_is_reset);
+    tcase_add_test(tc, a_vm_that_is_stopped_or_continued_meanwhile_is_so_afterwards);
     tcase_add_test(tc, only_connections_that_there_are_can_be_ended);
     return suite_run("qmp_work", tc);
 }
