@@ -208,10 +208,7 @@ bool vm_reset_begin(Vm *vm, GError **error);
 void vm_reset_empty(const Vm *vm);
 bool vm_reset_end(Vm *vm, bool from_guest, const char *reason, GError **error);
 
-/* All of it at once. */
-bool vm_reset(Vm *vm, bool from_guest, const char *reason, GError **error);
-
-/* No reset is under way. */
+bool vm_reset(Vm *vm, bool from_guest, const char *reason, GError **error); /* all at once */
 bool vm_check_not_resetting(const Vm *vm, GError **error);
 
 /* Presses the power button. */
