@@ -71,11 +71,14 @@ static bool listen_to_debugger(Vm *vm, GdbStub **ret_stub, GError **error)
     return *ret_stub != NULL;
 }
 
-/* From a template, or from a kernel; or the VM waits to be told. */
-static bool start(Vm *vm, const TemplateReader *template, GError **error)
+/* From a template, or from a kernel; or the VM waits for a stream, or to be told. */
+static bool start(Vm *vm, const TemplateReader *template, Channel **stream, GError **error)
 {
     if (template) {
         return migration_load_opened(vm->migration, template, error);
+    }
+    if (*stream) {
+        migration_load_stream(vm->migration, g_steal_pointer(stream), /* or_give_up= */ true);
     }
     if (vm->config->incoming.uri) {
         return true;
@@ -91,7 +94,7 @@ static bool start(Vm *vm, const TemplateReader *template, GError **error)
 }
 
 /* Builds the VM, lets it live, and says how the process is to end. */
-static bool run_vm(const VmConfig *config, const TemplateReader *template, Daemon *daemon,
+static bool run_vm(const VmConfig *config, TemplateReader **template, Daemon *daemon,
                    int *ret_status, GError **error)
 {
     g_autoptr(Loop) loop = loop_new("main");
@@ -99,17 +102,20 @@ static bool run_vm(const VmConfig *config, const TemplateReader *template, Daemo
     g_autoptr(Vm) vm = NULL;
     g_autoptr(Qtest) qtest = NULL;
     g_autoptr(GdbStub) gdb = NULL;
+    g_autoptr(Channel) stream = NULL;
     Signals signals;
     bool ok;
 
     if (!qmp || !signals_begin(&signals, error) || !sandbox_begin(config, error)) {
         return false;
     }
-    vm = vm_new(config, loop, qmp_server_events(qmp), template, error);
-    ok = vm && sandbox_enter_main(config, error) && qmp_server_start(qmp, vm, error) &&
+    vm = vm_new(config, loop, qmp_server_events(qmp), *template, error);
+    ok = vm && (*template || vm_open_incoming_stream(vm, &stream, error)) &&
+         sandbox_enter_main(config, error) && qmp_server_start(qmp, vm, error) &&
          listen_to_test(vm, &qtest, error) && listen_to_debugger(vm, &gdb, error) &&
-         start(vm, template, error) && daemon_ready(daemon, error);
+         start(vm, *template, &stream, error) && daemon_ready(daemon, error);
     if (ok) {
+        g_clear_pointer(template, template_reader_free); /* a copy of a stream is not kept */
         signals_watch(&signals, vm);
         loop_run(loop);
         *ret_status = vm->exit_status;
@@ -151,7 +157,7 @@ int main(int argc, char **argv)
         !support_check(config, &error) || !open_log(config, &error) ||
         !name_process(config, &error) ||
         !daemon_begin(&daemon, config->daemonize, config->pid_file, &error) ||
-        !run_vm(config, template, &daemon, &status, &error)) {
+        !run_vm(config, &template, &daemon, &status, &error)) {
         fprintf(stderr, "stencil: %s\n", error->message);
     }
     daemon_end(&daemon);
