@@ -63,12 +63,14 @@
  *                4  image           4   its number in the map        (end: 0)
  *                8  offset          8   of the data in the image     (end: records before it)
  *               16  length          8   of the data behind this      (end: bytes of data, all told)
- *               24  data checksum   4   CRC-32C of the data          (end: of the label and all records)
+ *               24  data checksum   4   CRC-32C of the data          (end: of label and records)
  *               28  checksum        4   CRC-32C of the bytes before it
  *
  *     label      as the header, with magic "STENSTR" 0x1a
  *
- * Records come in the order of their images and offsets and do not overlap.
+ * Records come in the order of their images and offsets and do not overlap.  The end's data checksum
+ * is the CRC-32C of the label and of all records before it, each without its own checksum: a CRC of
+ * bytes with their CRC behind them is the same whatever the bytes are.
  *
  * The header and the trailer keep their places in every version, so that any version can be named.
  * docs/migration/format.md says what is in the sections, and why the files are laid out so.
@@ -86,6 +88,8 @@
 #define FORMAT_FOOTER_BYTES      12
 #define FORMAT_TRAILER_BYTES     4096
 #define FORMAT_RECORD_BYTES      32
+#define FORMAT_LABEL_SUMMED      60 /* bytes in front of its own checksum */
+#define FORMAT_RECORD_SUMMED     28
 #define FORMAT_MAX_DATA_BYTES    (UINT64_C(1) << 20) /* of one record */
 
 #define FORMAT_IMAGE_ALIGN_BYTES (UINT64_C(2) << 20)

@@ -39,7 +39,7 @@ static bool read_label(Channel *stream, FormatLabel *ret_label, uint32_t *ret_ch
                     channel_name(stream), ret_label->num_sections, ret_label->length,
                     FORMAT_HEADER_BYTES + FORMAT_FOOTER_BYTES, FORMAT_MAX_STATE_BYTES);
     }
-    *ret_checksum = crc32c(0, bytes, sizeof(bytes));
+    *ret_checksum = crc32c(0, bytes, FORMAT_LABEL_SUMMED);
     return true;
 }
 
@@ -119,7 +119,7 @@ static bool read_record(Receive *in, FormatRecord *ret_record, GError **error)
     }
     /* That of the end is of what came before it. */
     if (ret_record->kind != FORMAT_RECORD_END) {
-        in->checksum = crc32c(in->checksum, bytes, sizeof(bytes));
+        in->checksum = crc32c(in->checksum, bytes, FORMAT_RECORD_SUMMED);
     }
     return true;
 }

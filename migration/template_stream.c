@@ -26,10 +26,11 @@ typedef struct TemplateStream {
 
 _Static_assert(MEMORY_RUN_MAX_BYTES <= FORMAT_MAX_DATA_BYTES, "a run is one record");
 
-/* Bytes that the end's checksum covers. */
-static bool write_summed(TemplateStream *out, const uint8_t *bytes, size_t len, GError **error)
+/* The end's checksum covers what is in front of its own. */
+static bool write_summed(TemplateStream *out, const uint8_t *bytes, size_t len, size_t summed,
+                         GError **error)
 {
-    out->checksum = crc32c(out->checksum, bytes, len);
+    out->checksum = crc32c(out->checksum, bytes, summed);
     template_save_count(out->save, len);
     return channel_write(out->stream, bytes, len, error);
 }
@@ -49,7 +50,7 @@ static bool write_state(TemplateStream *out, GError **error)
     }
     label.length = state->len;
     format_put_label(FORMAT_STREAM, &label, bytes);
-    return write_summed(out, bytes, sizeof(bytes), error) &&
+    return write_summed(out, bytes, sizeof(bytes), FORMAT_LABEL_SUMMED, error) &&
            channel_write(out->stream, state->data, state->len, error);
 }
 
@@ -72,7 +73,7 @@ static bool write_record(void *opaque, const MemoryRun *run, GError **error)
     format_put_record(&record, bytes);
     out->num_records++;
     out->num_bytes += run->len;
-    return write_summed(out, bytes, sizeof(bytes), error) &&
+    return write_summed(out, bytes, sizeof(bytes), FORMAT_RECORD_SUMMED, error) &&
            channel_write(out->stream, run->data, run->len, error);
 }
 
@@ -87,7 +88,7 @@ static bool write_end(TemplateStream *out, GError **error)
     uint8_t bytes[FORMAT_RECORD_BYTES];
 
     format_put_record(&record, bytes);
-    return write_summed(out, bytes, sizeof(bytes), error);
+    return write_summed(out, bytes, sizeof(bytes), FORMAT_RECORD_SUMMED, error);
 }
 
 static bool run_stream(TemplateSink *sink, TemplateSave *save, GError **error)
