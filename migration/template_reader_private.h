@@ -2,7 +2,7 @@
 #ifndef MIGRATION_TEMPLATE_READER_PRIVATE_H
 #define MIGRATION_TEMPLATE_READER_PRIVATE_H
 
-/* What a reader is made of.  Private to migration/template_re*.c. */
+/* What a reader is made of.  Private to migration/template_*.c. */
 
 #include "migration/state_file.h"
 #include "migration/template.h"

@@ -5,6 +5,7 @@
 #include "hypervisor/ram_backend.h"
 #include "migration/format.h"
 #include "migration/state_file.h"
+#include "migration/template_dump.h"
 #include "migration/template_map.h"
 #include "tests/support/template_sample.h"
 #include "tests/unit/suite.h"
@@ -15,6 +16,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <json-c/json.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -565,6 +567,26 @@ START_TEST(labels_and_states_that_do_not_fit_are_refused)
 }
 END_TEST
 
+START_TEST(a_stream_in_a_file_can_be_looked_into)
+{
+    auto_dir dir = temp_dir_new();
+    g_autofree char *path = temp_dir_file(&dir, "stream");
+    g_autoptr(GByteArray) bytes = sample_stream();
+    g_autoptr(GError) error = NULL;
+    json_object *json;
+    json_object *sections;
+
+    /* Without its memory, which nobody asks for. */
+    ck_assert(g_file_set_contents(path, (const char *)bytes->data,
+                                  (gssize)(bytes->len - PAGE_BYTES), NULL));
+    json = template_dump(path, &error);
+    ck_assert_msg(json != NULL, "%s", error ? error->message : "");
+    ck_assert(json_object_object_get_ex(json, "sections", &sections));
+    ck_assert_uint_eq(json_object_array_length(sections), 3);
+    json_object_put(json);
+}
+END_TEST
+
 START_TEST(a_streams_state_makes_no_folder)
 {
     auto_dir dir = temp_dir_new();
@@ -709,11 +731,11 @@ START_TEST(a_descriptor_gets_its_flags_back)
 
     make_ends(/* socket= */ true, ends);
 
-    auto_fd int other = ends[0];
     auto_fd int same = dup(ends[1]);
 
     ck_assert(save_to_fd(ends[1], memory, NULL));
     ck_assert_int_eq(fcntl(same, F_GETFL) & O_NONBLOCK, 0);
+    fd_close(&ends[0]);
 }
 END_TEST
 
@@ -742,6 +764,7 @@ int main(void)
     tcase_add_test(tc, a_record_of_another_stream_is_noticed);
     tcase_add_test(tc, a_record_with_other_data_is_noticed_though_its_own_checksums_fit);
     tcase_add_test(tc, labels_and_states_that_do_not_fit_are_refused);
+    tcase_add_test(tc, a_stream_in_a_file_can_be_looked_into);
     tcase_add_test(tc, a_streams_state_makes_no_folder);
     tcase_add_test(tc, a_stream_without_an_end_has_one);
     tcase_add_loop_test(tc, a_reader_that_has_gone_is_an_error, 0, 2);
