@@ -15,9 +15,11 @@
 #include <unistd.h>
 
 /* A command that broke off has usually ended by then, and says why. */
-#define EXPLAIN_MS 1000
+#define EXPLAIN_MS    1000
 
-#define PIPE_BYTES (1 << 20)
+#define LOOK_AGAIN_MS 10
+
+#define PIPE_BYTES    (1 << 20)
 
 typedef struct CommandPlace {
     ChannelPlace place;
@@ -26,19 +28,18 @@ typedef struct CommandPlace {
     char *name;
 } CommandPlace;
 
-/* False while it runs; else what came of it. */
-static bool reap(CommandPlace *command, int flags, int *ret_status)
+/* False while it runs, and with pid 0 if nobody can tell any more; else what came of it. */
+static bool reap(CommandPlace *command, int *ret_status)
 {
     pid_t pid;
 
     do {
-        pid = waitpid(command->pid, ret_status, flags);
+        pid = waitpid(command->pid, ret_status, WNOHANG);
     } while (pid < 0 && errno == EINTR);
-    if (pid != command->pid) {
-        return false;
+    if (pid != 0) {
+        command->pid = 0;
     }
-    command->pid = 0;
-    return true;
+    return pid > 0;
 }
 
 static bool judge(const CommandPlace *command, int status, GError **error)
@@ -68,6 +69,23 @@ static bool expect_end(Channel *channel, GError **error)
            fail(error, VMM_ERROR_WIRE, "'%s' goes on after its end", channel_name(channel));
 }
 
+/* Looking again and again is for hosts without pidfd_open(2). */
+static bool wait_for_end(CommandPlace *command, const Channel *channel, int *ret_status,
+                         GError **error)
+{
+    int timeout_ms = command->pid_fd >= 0 ? -1 : LOOK_AGAIN_MS;
+
+    while (!reap(command, ret_status)) {
+        if (command->pid == 0) {
+            return fail(error, VMM_ERROR_HOST, "'%s': its end was not seen", command->name);
+        }
+        if (!channel_wait(channel, command->pid_fd, POLLIN, timeout_ms, error)) {
+            return false;
+        }
+    }
+    return true;
+}
+
 static bool finish_command(ChannelPlace *place, Channel *channel, bool sync, GError **error)
 {
     CommandPlace *command = (CommandPlace *)place;
@@ -79,12 +97,8 @@ static bool finish_command(ChannelPlace *place, Channel *channel, bool sync, GEr
         return false;
     }
     channel_hang_up(channel);
-    if (command->pid_fd >= 0 &&
-        !channel_wait(channel, command->pid_fd, POLLIN, /* timeout_ms= */ -1, error)) {
+    if (!wait_for_end(command, channel, &status, error)) {
         return false;
-    }
-    if (!reap(command, 0, &status)) {
-        return fail_errno(error, errno, "'%s': wait for its end", command->name);
     }
     return judge(command, status, error);
 }
@@ -98,7 +112,7 @@ static void explain_command(ChannelPlace *place, Channel *channel, GError **erro
     channel_hang_up(channel);
     if (command->pid == 0 || command->pid_fd < 0 ||
         !channel_wait(channel, command->pid_fd, POLLIN, EXPLAIN_MS, NULL) ||
-        !reap(command, WNOHANG, &status)) {
+        !reap(command, &status)) {
         return;
     }
     if (!judge(command, status, &why)) {
@@ -114,7 +128,7 @@ static void free_command(ChannelPlace *place, int fd, bool finished)
     (void)fd;
     (void)finished;
     if (command->pid != 0) {
-        reap(command, WNOHANG, &status); /* one that runs on has lost its pipe, and is init's */
+        reap(command, &status); /* one that runs on has lost its pipe, and is init's */
     }
     fd_close(&command->pid_fd);
     g_free(command->name);
