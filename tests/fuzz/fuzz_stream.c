@@ -24,6 +24,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 static const uint8_t identity[FORMAT_IDENTITY_BYTES] = {1, 2, 3};
 
 #define MAX_IMAGES 4
+#define MAX_PAGES  16 /* of one */
 
 /* What came out holds what its map says. */
 static void use(const TemplateReader *reader)
@@ -31,7 +32,7 @@ static void use(const TemplateReader *reader)
     for (unsigned i = 0; i < MAX_IMAGES; i++) {
         char name[] = {(char)('a' + i), '\0'};
 
-        for (uint64_t pages = 1; pages <= UINT8_MAX + 1; pages++) {
+        for (uint64_t pages = 1; pages <= MAX_PAGES; pages++) {
             RamImage image;
             struct stat st;
 
@@ -105,7 +106,7 @@ static void put_state(Input *input, GByteArray *out, uint32_t *ret_checksum)
         char name[] = {(char)('a' + i), '\0'};
         bool stored = take_number(input, 1) % 2 == 0;
 
-        template_map_add(map, name, (take_number(input, 1) + 1) * PAGE_BYTES, stored);
+        template_map_add(map, name, (take_number(input, 1) % MAX_PAGES + 1) * PAGE_BYTES, stored);
     }
     template_map_lay_out(map);
     state_builder_init(&builder);
@@ -128,7 +129,7 @@ static void put_records(Input *input, GByteArray *out, uint32_t checksum)
     uint64_t num_records = 0;
     uint64_t num_bytes = 0;
 
-    while (input->left > 0 && out->len < 4 * MIB) {
+    while (input->left > 0 && out->len < MIB / 4) {
         FormatRecord record = {.kind = (FormatRecordKind)(take_number(input, 1) % 4)};
         g_autofree uint8_t *data = NULL;
         uint8_t bytes[FORMAT_RECORD_BYTES];
