@@ -140,7 +140,7 @@ typedef struct BootConfig {
     char *dtb;
 } BootConfig;
 
-/* uri is "defer", "file:DIR", "tcp:HOST:PORT", ...; options may be empty, never NULL with a uri. */
+/* uri is "defer", "file:PATH", "fd:N", ...; options may be empty, never NULL with a uri. */
 typedef struct IncomingConfig {
     char *uri; /* NULL: boot */
     PropBag *options;

@@ -72,11 +72,14 @@ static bool listen_to_debugger(Vm *vm, GdbStub **ret_stub, GError **error)
     return *ret_stub != NULL;
 }
 
-/* From a template, or from a kernel; or the VM waits to be told. */
-static bool start(Vm *vm, const TemplateReader *template, GError **error)
+/* From a template, or from a kernel; or the VM waits for a stream, or to be told. */
+static bool start(Vm *vm, const TemplateReader *template, Channel **stream, GError **error)
 {
     if (template) {
         return migration_load_opened(vm->migration, template, error);
+    }
+    if (*stream) {
+        migration_load_stream(vm->migration, g_steal_pointer(stream), /* or_give_up= */ true);
     }
     if (vm->config->incoming.uri) {
         return hypervisor_settle(vm->hypervisor, error);
@@ -100,6 +103,7 @@ static bool run_vm(const VmConfig *config, VmOrigin *origin, Daemon *daemon, int
     g_autoptr(Vm) vm = NULL;
     g_autoptr(Qtest) qtest = NULL;
     g_autoptr(GdbStub) gdb = NULL;
+    g_autoptr(Channel) stream = NULL;
     Signals signals;
     bool ok;
 
@@ -107,10 +111,12 @@ static bool run_vm(const VmConfig *config, VmOrigin *origin, Daemon *daemon, int
         return false;
     }
     vm = vm_new(config, loop, qmp_server_events(qmp), origin, error);
-    ok = vm && sandbox_enter_main(config, error) && qmp_server_start(qmp, vm, error) &&
+    ok = vm && (origin->template || vm_open_incoming_stream(vm, &stream, error)) &&
+         sandbox_enter_main(config, error) && qmp_server_start(qmp, vm, error) &&
          listen_to_test(vm, &qtest, error) && listen_to_debugger(vm, &gdb, error) &&
-         start(vm, origin->template, error) && daemon_ready(daemon, error);
+         start(vm, origin->template, &stream, error) && daemon_ready(daemon, error);
     if (ok) {
+        g_clear_pointer(&origin->template, template_reader_free); /* a copy of a stream is not kept */
         signals_watch(&signals, vm);
         loop_run(loop);
         *ret_status = vm->exit_status;
@@ -130,13 +136,12 @@ static bool begin_process(const VmConfig *config, Daemon *daemon, GError **error
 /* The hypervisor comes while the template is read and the configuration looked at. */
 static bool run_config(VmConfig *config, Daemon *daemon, int *ret_status, GError **error)
 {
-    g_autoptr(TemplateReader) template = NULL;
     VmOrigin origin = {.hypervisor = vm_hypervisor_new(config, error)};
-    bool ok = origin.hypervisor && vm_open_incoming(config, &template, error) &&
-              vm_config_validate(config, error) && support_check(config, error);
+    bool ok = origin.hypervisor && vm_open_incoming(config, &origin.template, error) &&
+              vm_config_validate(config, error) && support_check(config, error) &&
+              run_vm(config, &origin, daemon, ret_status, error);
 
-    origin.template = template;
-    ok = ok && run_vm(config, &origin, daemon, ret_status, error);
+    template_reader_free(origin.template);
     hypervisor_free(origin.hypervisor);
     return ok;
 }

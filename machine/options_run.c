@@ -105,8 +105,7 @@ static bool check_uri(PropBag *bag, GError **error)
             return true;
         }
     }
-    return fail(error, VMM_ERROR_CONFIG,
-                "'%s': expected defer, file:DIR, unix:PATH, tcp:HOST:PORT, fd:N or exec:COMMAND",
+    return fail(error, VMM_ERROR_CONFIG, "'%s': expected defer, file:PATH, fd:N or exec:COMMAND",
                 uri);
 }
 

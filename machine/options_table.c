@@ -83,10 +83,11 @@ const Option option_table[] = {
      .help = "device tree for the kernel"},
     {.name = "incoming", .argument = OPTION_VALUE, .group = OPTION_GROUP_BOOT,
      .set = option_set_incoming,
-     .form = "file:DIR|unix:PATH|tcp:HOST:PORT|fd:N|exec:COMMAND|defer[,resume=on|off]"
-             "[,memory=map|copy|lazy][,mapped=on|off][,clock=catch-up|freeze]",
+     .form = "file:PATH[,offset=N]|fd:N|exec:COMMAND|defer[,resume=on|off]"
+             "[,memory=map|copy][,mapped=on|off][,clock=catch-up|freeze]",
      .default_text = "boot; else resume as it was saved, memory and clock chosen to fit",
-     .help = "start from a template or a migration stream instead of booting"},
+     .help = "start from a template instead of booting: a folder, or a stream in a file, through a "
+             "descriptor or from a command (without options behind it)"},
     {.name = "S", .alias = "freeze", .argument = OPTION_FLAG, .group = OPTION_GROUP_BOOT,
      MEMBER(start_paused), .set = option_set_true, .default_text = "off",
      .help = "do not run until QMP says cont"},

@@ -228,10 +228,11 @@ static const SandboxRule rules[] = {
     SANDBOX_ALLOW(getgid, M),
     SANDBOX_ALLOW(getrandom, M | V | L | G),
     SANDBOX_ALLOW(getuid, M),
+    SANDBOX_ALLOW(memfd_create, G),
     SANDBOX_ALLOW(mincore, M | G),
     SANDBOX_ALLOW(pipe2, M | G),
     SANDBOX_ALLOW(userfaultfd, M | G),
-    SANDBOX_ALLOW(wait4, M),
+    SANDBOX_ALLOW(wait4, M | G),
 };
 
 const SandboxRules sandbox_rules = SANDBOX_TABLE(rule, rules);

@@ -198,7 +198,7 @@ static void take_machine(VmConfig *config, VmConfig *saved)
     merge_list(config->chardevs, saved->chardevs);
 }
 
-static bool says_nothing_of_the_machine(const VmConfig *config)
+bool template_config_is_wanted(const VmConfig *config)
 {
     return !config->given.machine && !config->given.cpu && !config->given.smp &&
            !config->given.memory && config->devices->len == 0 && !config->boot.kernel;
@@ -234,7 +234,7 @@ bool template_config_take(VmConfig *config, json_object *saved_json, GError **er
     if (!saved) {
         return false;
     }
-    if (says_nothing_of_the_machine(config)) {
+    if (template_config_is_wanted(config)) {
         take_machine(config, saved);
     }
     take_cpu(config, saved);

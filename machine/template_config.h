@@ -12,6 +12,9 @@
 
 #include "machine/config.h"
 
+/* True if all of the machine is to come from the template. */
+bool template_config_is_wanted(const VmConfig *config);
+
 /* saved is the template's config section.  One error lists every difference. */
 bool template_config_check(const VmConfig *config, json_object *saved, GError **error);
 

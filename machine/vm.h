@@ -160,7 +160,7 @@ Hypervisor *vm_hypervisor_new(const VmConfig *config, GError **error);
 /* What a VM starts with; all of it may be NULL. */
 typedef struct VmOrigin {
     Hypervisor *hypervisor;         /* vm_new takes it, even if it fails; NULL: one is made */
-    const TemplateReader *template; /* RAM shows it; needed until the VM is loaded */
+    TemplateReader *template; /* RAM shows it; needed until the VM is loaded */
 } VmOrigin;
 
 /* config, loop and events stay the caller's and outlive the VM.  origin may be NULL. */

@@ -23,13 +23,24 @@ typedef struct Vm Vm;
 extern const MigrationVm vm_migration;
 
 /*
- * Opens the template that -incoming file: names and completes config from it; *ret_reader is NULL
- * when there is nothing to load, or not yet (defer).
+ * Opens the template that -incoming names and completes config from it; *ret_reader is NULL when
+ * there is nothing to load, or not yet: defer, and a stream for a VM that the command line
+ * describes.  A stream from which the VM comes as a whole is read to its end.
  */
 bool vm_open_incoming(VmConfig *config, TemplateReader **ret_reader, GError **error);
 
+/*
+ * Opens the stream that is loaded into the VM once it is built, before the sandbox is entered;
+ * *ret_stream is NULL if there is none.
+ */
+bool vm_open_incoming_stream(const Vm *vm, Channel **ret_stream, GError **error);
+
+/* What this VM lends to streams that a client opens.  take_fd and its opaque are the caller's. */
+ChannelHost vm_stream_host(const Vm *vm);
+
 /* vm_migration's load; opaque is the Vm. */
 bool vm_load(void *opaque, const TemplateReader *reader, bool in_place, GError **error);
+bool vm_fits(void *opaque, const TemplateReader *reader, GError **error);
 
 /* How the template's RAM becomes the VM's, as -incoming memory= says. */
 typedef enum {

@@ -12,6 +12,7 @@
  */
 #include "hypervisor/vcpu_arch.h"
 #include "hypervisor/vm_state.h"
+#include "machine/sandbox.h"
 #include "machine/template_config.h"
 #include "machine/vm.h"
 #include "machine/vm_migration.h"
@@ -20,6 +21,7 @@
 #include "migration/vmstate.h"
 #include "util/error.h"
 
+#include <inttypes.h>
 #include <json-c/json.h>
 #include <string.h>
 
@@ -78,30 +80,116 @@ static json_object *read_config(const TemplateReader *reader, GError **error)
     return json;
 }
 
+/* A stream from a stranger fills no more of the host than the VM that it describes. */
+static bool check_memory(const TemplateReader *reader, uint64_t size, GError **error)
+{
+    uint64_t bytes = template_reader_memory_bytes(reader);
+
+    return bytes <= size || fail(error, VMM_ERROR_WIRE,
+                                 "the template holds %" PRIu64 " bytes of memory, its VM has "
+                                 "%" PRIu64,
+                                 bytes, size);
+}
+
+static bool take_config(VmConfig *config, const TemplateReader *reader, GError **error)
+{
+    json_object *saved = read_config(reader, error);
+    bool ok = saved && template_config_take(config, saved, error);
+
+    json_object_put(saved);
+    return ok;
+}
+
+/* There is no VM yet that anybody could wait for or ask, and no sandbox. */
+static TemplateReader *read_stream(VmConfig *config, const MigrationUri *uri, GError **error)
+{
+    const ChannelHost host = {.may_spawn = true};
+    g_autoptr(Channel) stream = channel_open(uri, CHANNEL_READ, &host, error);
+    g_autoptr(TemplateReader) reader = stream ? template_reader_begin(stream, error) : NULL;
+
+    return reader && take_config(config, reader, error) &&
+                   check_memory(reader, config->memory.size, error) &&
+                   template_reader_receive(reader, stream, error)
+               ? g_steal_pointer(&reader)
+               : NULL;
+}
+
+static TemplateReader *read_folder(VmConfig *config, const MigrationUri *uri, GError **error)
+{
+    g_autoptr(TemplateReader) reader = template_reader_open(uri->text, error);
+
+    return reader && take_config(config, reader, error) ? g_steal_pointer(&reader) : NULL;
+}
+
+/* Of -incoming; NULL without an error if there is none, or not yet. */
+static MigrationUri *incoming_uri(const VmConfig *config, GError **error)
+{
+    const char *text = config->incoming.uri;
+    const PropBag *options = config->incoming.options;
+    const char *offset = options ? prop_bag_get(options, "offset") : NULL;
+    g_autofree char *whole = NULL;
+    MigrationUri *uri;
+
+    if (!text || strcmp(text, "defer") == 0) {
+        return NULL;
+    }
+    whole = g_strconcat(text, offset ? ",offset=" : NULL, offset, NULL);
+    uri = migration_uri_parse(whole, error);
+    if (!uri) {
+        g_prefix_error(error, "-incoming: ");
+    }
+    return uri;
+}
+
 bool vm_open_incoming(VmConfig *config, TemplateReader **ret_reader, GError **error)
 {
-    g_autoptr(TemplateReader) reader = NULL;
-    json_object *saved;
-    MigrationUri uri;
-    bool ok;
+    GError *failure = NULL;
+    g_autoptr(MigrationUri) uri = incoming_uri(config, &failure);
 
     *ret_reader = NULL;
-    if (!config->incoming.uri || strcmp(config->incoming.uri, "defer") == 0) {
+    if (failure) {
+        g_propagate_error(error, failure);
+        return false;
+    }
+    if (!uri) {
         return true;
     }
-    if (!migration_uri_parse(config->incoming.uri, &uri, error)) {
-        g_prefix_error(error, "-incoming: ");
+    if (migration_uri_is_folder(uri, /* single_file= */ false)) {
+        *ret_reader = read_folder(config, uri, error);
+    } else if (template_config_is_wanted(config)) {
+        *ret_reader = read_stream(config, uri, error);
+    } else {
+        return true;
+    }
+    if (!*ret_reader) {
+        g_prefix_error(error, "restore %s: ", config->incoming.uri);
+    }
+    return *ret_reader != NULL;
+}
+
+ChannelHost vm_stream_host(const Vm *vm)
+{
+    return (ChannelHost){
+        .fd_sets = vm->fd_sets,
+        .may_spawn = !sandbox_is_wanted(vm->config),
+    };
+}
+
+bool vm_open_incoming_stream(const Vm *vm, Channel **ret_stream, GError **error)
+{
+    GError *failure = NULL;
+    g_autoptr(MigrationUri) uri = incoming_uri(vm->config, &failure);
+    ChannelHost host = vm_stream_host(vm);
+
+    *ret_stream = NULL;
+    if (uri) {
+        host.may_spawn = true; /* still */
+        *ret_stream = channel_open(uri, CHANNEL_READ, &host, &failure);
+    }
+    if (failure) {
+        g_propagate_prefixed_error(error, failure, "-incoming: ");
         return false;
     }
-    reader = template_reader_open(uri.path, error);
-    saved = reader ? read_config(reader, error) : NULL;
-    ok = saved && template_config_take(config, saved, error);
-    json_object_put(saved);
-    if (!ok) {
-        g_prefix_error(error, "restore %s: ", uri.path);
-        return false;
-    }
-    *ret_reader = g_steal_pointer(&reader);
     return true;
 }
 
@@ -285,6 +373,14 @@ static bool check_in_place(const Vm *vm, const TemplateReader *reader, GError **
 
     json_object_put(saved);
     return ok;
+}
+
+bool vm_fits(void *opaque, const TemplateReader *reader, GError **error)
+{
+    const Vm *vm = opaque;
+
+    return check_in_place(vm, reader, error) &&
+           check_memory(reader, vm->config->memory.size, error);
 }
 
 /* Whoever restores a template may do so again: each of them has to become somebody else. */

@@ -190,6 +190,11 @@ static bool save_collect(void *opaque, TemplateSave *save, GError **error)
            add_machine(vm, save, error);
 }
 
+static void give_up(void *opaque)
+{
+    vm_quit(opaque, /* from_guest= */ false, "host-error", /* exit_status= */ 1);
+}
+
 const MigrationVm vm_migration = {
     .check = save_check,
     .memory = save_memory,
@@ -197,4 +202,6 @@ const MigrationVm vm_migration = {
     .collect = save_collect,
     .thaw = save_thaw,
     .load = vm_load,
+    .fits = vm_fits,
+    .give_up = give_up,
 };

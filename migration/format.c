@@ -5,8 +5,10 @@
 #include "util/crc32c.h"
 #include "util/error.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <string.h>
+#include <sys/random.h>
 
 #define MAGIC_BYTES 8
 
@@ -18,6 +20,13 @@
 #define AT_ZERO     48
 #define AT_CHECKSUM 60
 
+/* Of a record. */
+#define AT_IMAGE           4
+#define AT_OFFSET          8
+#define AT_DATA_LENGTH     16
+#define AT_DATA_CHECKSUM   24
+#define AT_RECORD_CHECKSUM 28
+
 typedef struct FileKind {
     char magic[MAGIC_BYTES];
     const char *name; /* of what the label is part of */
@@ -26,6 +35,7 @@ typedef struct FileKind {
 static const FileKind kinds[] = {
     [FORMAT_STATE] = {"STENCIL\x1a", "state"},
     [FORMAT_MEMORY] = {"STENMEM\x1a", "memory"},
+    [FORMAT_STREAM] = {"STENSTR\x1a", "stream"},
 };
 
 const char format_footer_magic[8] = "STENEND\x1a";
@@ -86,5 +96,52 @@ bool format_parse_label(FormatFile file, const uint8_t bytes[FORMAT_HEADER_BYTES
     ret_label->num_sections = load_le32(bytes + AT_SECTIONS);
     ret_label->length = load_le64(bytes + AT_LENGTH);
     memcpy(ret_label->identity, bytes + AT_IDENTITY, FORMAT_IDENTITY_BYTES);
+    return true;
+}
+
+bool format_new_identity(uint8_t ret_identity[FORMAT_IDENTITY_BYTES], GError **error)
+{
+    if (getrandom(ret_identity, FORMAT_IDENTITY_BYTES, 0) != FORMAT_IDENTITY_BYTES) {
+        return fail_errno(error, errno, "random bytes for the identity of a template");
+    }
+    ret_identity[6] = (ret_identity[6] & 0x0f) | 0x40; /* a UUID, version 4 */
+    ret_identity[8] = (ret_identity[8] & 0x3f) | 0x80;
+    return true;
+}
+
+/* --- records of a stream --- */
+
+void format_put_record(const FormatRecord *record, uint8_t ret_bytes[FORMAT_RECORD_BYTES])
+{
+    store_le32(ret_bytes, (uint32_t)record->kind);
+    store_le32(ret_bytes + AT_IMAGE, record->image);
+    store_le64(ret_bytes + AT_OFFSET, record->offset);
+    store_le64(ret_bytes + AT_DATA_LENGTH, record->length);
+    store_le32(ret_bytes + AT_DATA_CHECKSUM, record->data_checksum);
+    store_le32(ret_bytes + AT_RECORD_CHECKSUM, crc32c(0, ret_bytes, AT_RECORD_CHECKSUM));
+}
+
+bool format_parse_record(const uint8_t bytes[FORMAT_RECORD_BYTES], FormatRecord *ret_record,
+                         GError **error)
+{
+    uint32_t found = crc32c(0, bytes, AT_RECORD_CHECKSUM);
+    uint32_t expected = load_le32(bytes + AT_RECORD_CHECKSUM);
+    uint32_t kind = load_le32(bytes);
+
+    if (found != expected) {
+        return fail(error, VMM_ERROR_WIRE,
+                    "it is damaged: it has checksum 0x%08" PRIx32 ", expected 0x%08" PRIx32, found,
+                    expected);
+    }
+    if (kind != FORMAT_RECORD_MEMORY && kind != FORMAT_RECORD_END) {
+        return fail(error, VMM_ERROR_WIRE, "kind %" PRIu32 " is unknown", kind);
+    }
+    *ret_record = (FormatRecord){
+        .kind = (FormatRecordKind)kind,
+        .image = load_le32(bytes + AT_IMAGE),
+        .offset = load_le64(bytes + AT_OFFSET),
+        .length = load_le64(bytes + AT_DATA_LENGTH),
+        .data_checksum = load_le32(bytes + AT_DATA_CHECKSUM),
+    };
     return true;
 }

@@ -4,16 +4,12 @@
 #include "hypervisor/ram_backend.h"
 #include "util/bytes.h"
 #include "util/error.h"
-#include "util/fault.h"
-#include "util/fd.h"
 #include "util/lock.h"
 
-#include <inttypes.h>
 #include <time.h>
 
 /* What is checked, summed and written in one go: fits the cache next to the page cache's pages. */
-#define PIECE_BYTES   (256 * KIB)
-#define PIECE_PAGES   (PIECE_BYTES / PAGE_BYTES)
+#define PIECE_PAGES   (MEMORY_RUN_MAX_BYTES / PAGE_BYTES)
 
 #define NS_PER_SECOND INT64_C(1000000000)
 
@@ -74,25 +70,15 @@ static bool wait_for_pace(Work *work, uint64_t len, GError **error)
     }
 }
 
-static bool write_run(Work *work, const uint8_t *data, uint64_t len, uint64_t offset,
-                      GError **error)
+static bool write_run(Work *work, const MemoryRun *run, GError **error)
 {
     const MemorySave *save = work->save;
-    int err;
 
-    if (!wait_for_pace(work, len, error)) {
+    if (!wait_for_pace(work, run->len, error) || !save->write(save->opaque, run, error)) {
         return false;
     }
-    err = fault_errno("template-memory-write");
-    if (err != 0) {
-        return fail_errno(error, err, "%s: write %" PRIu64 " bytes at %" PRIu64, save->name, len,
-                          offset);
-    }
-    if (!fd_pwrite_all(save->fd, save->name, data, len, offset, error)) {
-        return false;
-    }
-    atomic_fetch_add(&save->progress->normal, len / PAGE_BYTES);
-    atomic_fetch_add(&save->progress->bytes_written, len);
+    atomic_fetch_add(&save->progress->normal, run->len / PAGE_BYTES);
+    atomic_fetch_add(&save->progress->bytes_written, run->len);
     return true;
 }
 
@@ -115,23 +101,34 @@ static bool next_filled(const uint8_t *hva, uint64_t *at, uint64_t end, uint64_t
     return past > first;
 }
 
+static void add_to_checksum(const TemplateMap *map, const MemoryChunk *chunk, const MemoryRun *run)
+{
+    if (!map->in_records) {
+        uint32_t *crc = &map->checksums[chunk->number];
+
+        *crc = memory_chunk_checksum(*crc, run->data, run->len, run->offset / PAGE_BYTES);
+    }
+}
+
 /* Pages [first, first + count) of a chunk, all of which may hold something. */
 static bool save_pages(Work *work, const MemoryChunk *chunk, uint64_t first, uint64_t count,
                        uint64_t *written, GError **error)
 {
     const MemorySave *save = work->save;
     const uint8_t *hva = save->ram[chunk->image]->hva + chunk->offset;
-    uint64_t base = save->map->images[chunk->image].offset + chunk->offset;
-    uint32_t *crc = &save->map->checksums[chunk->number];
     uint64_t at = first;
     uint64_t filled;
 
     while (next_filled(hva, &at, first + count, &filled)) {
-        const uint8_t *data = hva + at * PAGE_BYTES;
-        uint64_t len = filled * PAGE_BYTES;
+        const MemoryRun run = {
+            .image = chunk->image,
+            .offset = chunk->offset + at * PAGE_BYTES,
+            .data = hva + at * PAGE_BYTES,
+            .len = filled * PAGE_BYTES,
+        };
 
-        *crc = memory_chunk_checksum(*crc, data, len, chunk->offset / PAGE_BYTES + at);
-        if (!write_run(work, data, len, base + at * PAGE_BYTES, error)) {
+        add_to_checksum(save->map, chunk, &run);
+        if (!write_run(work, &run, error)) {
             return false;
         }
         at += filled;

@@ -3,12 +3,14 @@
 #define MIGRATION_MEMORY_SAVE_H
 
 /*
- * Writes guest RAM into `memory`, on several threads.  Each takes one chunk (template_map.h) after
- * the other and goes through it in three steps, a piece at a time so that the piece stays in the
- * processor's cache: is the page zero, its checksum, write.
+ * Walks through guest RAM and hands on what holds anything, on several threads.  Each takes one
+ * chunk (template_map.h) after the other and goes through it in three steps, a piece at a time so
+ * that the piece stays in the processor's cache: is the page zero, its checksum, write.
  *
  *     chunk    |  never written  | zero | data data data | zero | data |  never written  |
- *     file     |            hole        |     pwrite     | hole |  pw  |      hole       |
+ *     write    |                        |       run      |      |  run |                 |
+ *     memory   |            hole        |     pwrite     | hole |  pw  |      hole       |
+ *     stream   |                        |     record     |      | rec. |                 |
  */
 
 #include "hypervisor/memory.h"
@@ -16,11 +18,24 @@
 #include "migration/template_map.h"
 #include "util/page_map.h"
 
+/* Whole pages of an image, none of which is zero; MEMORY_RUN_MAX_BYTES at most. */
+typedef struct MemoryRun {
+    uint32_t image;  /* its number in the map */
+    uint64_t offset; /* in the image */
+    const uint8_t *data;
+    uint64_t len;
+} MemoryRun;
+
+#define MEMORY_RUN_MAX_BYTES (UINT64_C(256) << 10)
+
+/* On any of the threads; with one thread, in the order of images and offsets. */
+typedef bool (*MemoryWriteFn)(void *opaque, const MemoryRun *run, GError **error);
+
 /* What one save is about; all of it belongs to the caller. */
 typedef struct MemorySave {
-    int fd;
-    const char *name;       /* of the file, for messages */
-    TemplateMap *map;       /* its checksums are filled in */
+    MemoryWriteFn write;
+    void *opaque;           /* write's own */
+    TemplateMap *map;       /* its checksums are filled in, if it has any */
     RamBackend *const *ram; /* one for each image of map */
     const PageMap *pages;
     unsigned threads;

@@ -29,11 +29,18 @@ struct Migration {
 
     /* Of a save under way, and the figures of the last one. */
     TemplateSave *save;
-    GThread *worker;
     bool frozen;
-    bool saved;           /* written by the worker, read after it is joined */
-    GError *worker_error; /* the same */
     MigrationInfo figures;
+
+    /* Of whatever is under way. */
+    Channel *stream; /* NULL: a folder */
+    GThread *worker;
+    bool done;            /* written by the worker, read after it is joined */
+    GError *worker_error; /* the same */
+
+    /* Of a load under way, from a stream. */
+    TemplateReader *reader; /* the worker's, until it is joined */
+    bool or_give_up;
 };
 
 Migration *migration_new(Loop *loop, const VmEventSink *events, const MigrationVm *vm, void *opaque)
@@ -106,9 +113,9 @@ static void end(Migration *m, MigrationStatus status, const GError *error)
 
 static void take_phases(const TemplateProgress *progress, MigrationPhases *phases)
 {
-    phases->memory_ns = atomic_load(&progress->memory_ns);
-    phases->state_ns = atomic_load(&progress->state_ns);
-    phases->publish_ns = atomic_load(&progress->publish_ns);
+    phases->memory_ns = atomic_load(&progress->part_ns[TEMPLATE_PART_MEMORY]);
+    phases->state_ns = atomic_load(&progress->part_ns[TEMPLATE_PART_STATE]);
+    phases->publish_ns = atomic_load(&progress->part_ns[TEMPLATE_PART_PUBLISH]);
     phases->memory_bytes = atomic_load(&progress->normal) * MIGRATION_PAGE_BYTES;
     phases->state_bytes = atomic_load(&progress->state_bytes);
 }
@@ -158,16 +165,17 @@ static void finish_save(Migration *m)
         g_thread_join(g_steal_pointer(&m->worker));
     }
     error = g_steal_pointer(&m->worker_error);
-    if (!m->saved) {
+    if (!m->done) {
         status = m->status == MIGRATION_CANCELLING ? MIGRATION_CANCELLED : MIGRATION_FAILED;
     } else if (m->status == MIGRATION_ACTIVE) {
         enter(m, MIGRATION_DEVICE);
     }
     take_figures(m, &m->figures);
     g_clear_pointer(&m->save, template_save_free);
+    g_clear_pointer(&m->stream, channel_free);
     if (m->frozen) {
         m->frozen = false;
-        m->vm->thaw(m->opaque, m->saved ? MIGRATION_END_SAVED : MIGRATION_END_FAILED);
+        m->vm->thaw(m->opaque, m->done ? MIGRATION_END_SAVED : MIGRATION_END_FAILED);
     }
     if (status == MIGRATION_FAILED) {
         log_line(LOG_LEVEL_ERROR, "migrate: %s", error->message);
@@ -175,7 +183,7 @@ static void finish_save(Migration *m)
     end(m, status, status == MIGRATION_FAILED ? error : NULL);
 }
 
-static void worker_done(void *opaque)
+static void save_done(void *opaque)
 {
     Migration *m = opaque;
 
@@ -185,12 +193,12 @@ static void worker_done(void *opaque)
     }
 }
 
-static void *work(void *opaque)
+static void *run_save(void *opaque)
 {
     Migration *m = opaque;
 
-    m->saved = template_save_run(m->save, &m->worker_error);
-    loop_post(m->loop, worker_done, m);
+    m->done = template_save_run(m->save, &m->worker_error);
+    loop_post(m->loop, save_done, m);
     return NULL;
 }
 
@@ -235,13 +243,30 @@ static void freeze_and_write(void *opaque)
         finish_save(m);
         return;
     }
-    m->worker = thread_start(THREAD_MIGRATION, "migration", work, m, &m->worker_error);
+    m->worker = thread_start(THREAD_MIGRATION, "migration", run_save, m, &m->worker_error);
     if (!m->worker) {
         finish_save(m);
     }
 }
 
-bool migration_save(Migration *m, const char *uri, GError **error)
+/* Opens what uri leads to: a stream, or the folder that params then names. */
+static bool open_target(Migration *m, const MigrationUri *uri, const ChannelHost *host,
+                        TemplateSaveParams *params, GError **error)
+{
+    const bool *cap = m->params.cap;
+    bool single_file = cap[MIGRATION_CAP_MAPPED_RAM] || cap[MIGRATION_CAP_MULTIFD];
+
+    if (migration_uri_is_folder(uri, single_file)) {
+        params->dir = uri->text;
+    } else {
+        m->stream = channel_open(uri, CHANNEL_WRITE, host, error);
+        params->stream = m->stream;
+    }
+    return params->dir || params->stream;
+}
+
+static bool prepare_save(Migration *m, const MigrationUri *uri, const ChannelHost *host,
+                         GError **error)
 {
     TemplateSaveParams params = {
         .sync = m->params.sync,
@@ -250,20 +275,32 @@ bool migration_save(Migration *m, const char *uri, GError **error)
         .threads = (unsigned)m->params.multifd_channels,
         .ignore_shared = m->params.cap[MIGRATION_CAP_IGNORE_SHARED],
     };
-    MigrationUri target;
+
+    if (!open_target(m, uri, host, &params, error)) {
+        return false;
+    }
+    m->save = template_save_new(&params, m->vm->memory(m->opaque), error);
+    if (!m->save) {
+        g_clear_pointer(&m->stream, channel_free);
+    }
+    return m->save != NULL;
+}
+
+bool migration_save(Migration *m, const char *uri, const ChannelHost *host, GError **error)
+{
+    g_autoptr(MigrationUri) target = NULL;
     GError *failure = NULL;
 
     if (migration_is_under_way(m)) {
         return fail(error, VMM_ERROR_STATE, "There's a migration process in progress");
     }
-    if (!migration_uri_parse(uri, &target, error) || !m->vm->check(m->opaque, error)) {
+    target = migration_uri_parse(uri, error);
+    if (!target || !m->vm->check(m->opaque, error)) {
         return false;
     }
     begin(m, /* incoming= */ false);
-    params.dir = target.path;
-    m->saved = false;
-    m->save = template_save_new(&params, m->vm->memory(m->opaque), &failure);
-    if (!m->save) {
+    m->done = false;
+    if (!prepare_save(m, target, host, &failure)) {
         end(m, MIGRATION_FAILED, failure);
         g_propagate_error(error, failure);
         return false;
@@ -274,11 +311,15 @@ bool migration_save(Migration *m, const char *uri, GError **error)
 
 void migration_cancel(Migration *m)
 {
-    if (!m->save || m->status == MIGRATION_CANCELLING) {
+    if (m->status == MIGRATION_CANCELLING || (!m->save && !m->stream)) {
         return;
     }
     enter(m, MIGRATION_CANCELLING);
-    template_save_cancel(m->save);
+    if (m->save) {
+        template_save_cancel(m->save);
+    } else {
+        channel_cancel(m->stream);
+    }
 }
 
 /* ---- loading -------------------------------------------------------------------------------- */
@@ -301,7 +342,6 @@ static bool load_from(Migration *m, const TemplateReader *reader, bool in_place,
 
     phases->setup_ns = (uint64_t)(opened - m->began);
     phases->state_bytes = section_bytes(reader);
-    enter(m, MIGRATION_ACTIVE);
     m->froze = m->began;
     if (!m->vm->load(m->opaque, reader, in_place, &failure)) {
         end(m, MIGRATION_FAILED, failure);
@@ -316,29 +356,123 @@ static bool load_from(Migration *m, const TemplateReader *reader, bool in_place,
 bool migration_load_opened(Migration *m, const TemplateReader *reader, GError **error)
 {
     begin(m, /* incoming= */ true);
+    enter(m, MIGRATION_ACTIVE);
     return load_from(m, reader, /* in_place= */ false, error);
 }
 
-bool migration_load(Migration *m, const char *uri, GError **error)
+static bool load_folder(Migration *m, const char *dir, GError **error)
 {
     g_autoptr(TemplateReader) reader = NULL;
-    MigrationUri source;
     GError *failure = NULL;
 
-    if (migration_is_under_way(m)) {
-        return fail(error, VMM_ERROR_STATE, "There's a migration process in progress");
-    }
-    if (!migration_uri_parse(uri, &source, error)) {
-        return false;
-    }
     begin(m, /* incoming= */ true);
-    reader = template_reader_open(source.path, &failure);
+    reader = template_reader_open(dir, &failure);
     if (!reader) {
         end(m, MIGRATION_FAILED, failure);
         g_propagate_error(error, failure);
         return false;
     }
+    enter(m, MIGRATION_ACTIVE);
     return load_from(m, reader, /* in_place= */ true, error);
+}
+
+/* The command was answered long ago: the log and query-migrate tell. */
+static void finish_load(Migration *m)
+{
+    g_autoptr(TemplateReader) reader = NULL;
+    g_autoptr(GError) error = NULL;
+
+    if (m->worker) {
+        g_thread_join(g_steal_pointer(&m->worker));
+    }
+    error = g_steal_pointer(&m->worker_error);
+    reader = g_steal_pointer(&m->reader);
+    g_clear_pointer(&m->stream, channel_free);
+    if (m->status == MIGRATION_CANCELLING) {
+        end(m, MIGRATION_CANCELLED, NULL);
+        return;
+    }
+    if (!m->done) {
+        end(m, MIGRATION_FAILED, error);
+    } else if (load_from(m, reader, /* in_place= */ true, &error)) {
+        return;
+    }
+    log_line(LOG_LEVEL_ERROR, "incoming: %s", error->message);
+    if (m->or_give_up) {
+        m->vm->give_up(m->opaque);
+    }
+}
+
+static void load_done(void *opaque)
+{
+    Migration *m = opaque;
+
+    if (m->worker) {
+        finish_load(m);
+    }
+}
+
+static void *run_load(void *opaque)
+{
+    Migration *m = opaque;
+
+    m->reader = template_reader_begin(m->stream, &m->worker_error);
+    m->done = m->reader && m->vm->fits(m->opaque, m->reader, &m->worker_error) &&
+              template_reader_receive(m->reader, m->stream, &m->worker_error);
+    loop_post(m->loop, load_done, m);
+    return NULL;
+}
+
+/* From the loop, after the command was answered. */
+static void take_stream(void *opaque)
+{
+    Migration *m = opaque;
+
+    if (m->status == MIGRATION_SETUP) {
+        enter(m, MIGRATION_ACTIVE);
+        m->worker = thread_start(THREAD_MIGRATION, "migration", run_load, m, &m->worker_error);
+    }
+    if (!m->worker) {
+        finish_load(m);
+    }
+}
+
+void migration_load_stream(Migration *m, Channel *stream, bool or_give_up)
+{
+    begin(m, /* incoming= */ true);
+    m->done = false;
+    m->stream = stream;
+    m->or_give_up = or_give_up;
+    loop_post(m->loop, take_stream, m);
+}
+
+bool migration_load(Migration *m, const char *uri, const ChannelHost *host, bool or_give_up,
+                    GError **error)
+{
+    g_autoptr(MigrationUri) source = NULL;
+    Channel *stream;
+    GError *failure = NULL;
+
+    if (migration_is_under_way(m)) {
+        return fail(error, VMM_ERROR_STATE, "There's a migration process in progress");
+    }
+    source = migration_uri_parse(uri, error);
+    if (!source) {
+        return false;
+    }
+    /* What is not there is not there as either; the folder's message says more. */
+    if (migration_uri_is_folder(source, /* single_file= */ false)) {
+        return load_folder(m, source->text, error);
+    }
+    stream = channel_open(source, CHANNEL_READ, host, &failure);
+    if (!stream) {
+        begin(m, /* incoming= */ true);
+        end(m, MIGRATION_FAILED, failure);
+        g_propagate_error(error, failure);
+        return false;
+    }
+    migration_load_stream(m, stream, or_give_up);
+    return true;
 }
 
 void migration_free(Migration *m)
@@ -346,11 +480,17 @@ void migration_free(Migration *m)
     if (!m) {
         return;
     }
-    if (m->worker) {
+    if (m->save) {
         template_save_cancel(m->save);
+    } else if (m->stream) {
+        channel_cancel(m->stream);
+    }
+    if (m->worker) {
         g_thread_join(g_steal_pointer(&m->worker));
     }
     template_save_free(m->save);
+    template_reader_free(m->reader);
+    channel_free(m->stream);
     g_clear_error(&m->worker_error);
     g_free(m->error);
     g_free(m);

@@ -12,6 +12,10 @@
  *       collect   every state but RAM  --->  RAM, then the rest, then the template has its name
  *       thaw      what comes of the VM <---
  *
+ *     migration_load: of a stream
+ *       then, from the loop:         --->  its state; fits; its RAM, unpacked
+ *       load                         <---
+ *
  * It does not know what a VM is: whoever has one says how each step is done (MigrationVm).
  * Everything belongs to the main loop's thread.
  */
@@ -47,6 +51,12 @@ typedef struct MigrationVm {
      * was built before anybody knew the template, so its RAM does not show it yet.
      */
     bool (*load)(void *opaque, const TemplateReader *reader, bool in_place, GError **error);
+
+    /* Any thread: could it be loaded?  Asked before a stream's RAM is taken. */
+    bool (*fits)(void *opaque, const TemplateReader *reader, GError **error);
+
+    /* A load that was the only reason for the process to live has failed. */
+    void (*give_up)(void *opaque);
 } MigrationVm;
 
 typedef struct Migration Migration;
@@ -61,17 +71,28 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(Migration, migration_free)
 
 MigrationParams *migration_params(Migration *migration);
 
-/* Errors that can be known at once; the rest shows in migration_info. */
-bool migration_save(Migration *migration, const char *uri, GError **error);
+/*
+ * Errors that can be known at once; the rest shows in migration_info.  host is needed during the
+ * call only.
+ */
+bool migration_save(Migration *migration, const char *uri, const ChannelHost *host, GError **error);
 
-/* Harmless when nothing is under way. */
+/* Harmless when nothing is under way.  Of loads, those that wait for a stream can be cancelled. */
 void migration_cancel(Migration *migration);
 
 /* A reader that was opened before the VM was built, from which its RAM comes. */
 bool migration_load_opened(Migration *migration, const TemplateReader *reader, GError **error);
 
-/* Into a VM that was built before and waits.  After a failure it may be tried again. */
-bool migration_load(Migration *migration, const char *uri, GError **error);
+/*
+ * Into a VM that was built before and waits.  A folder is loaded when it returns; a stream is taken
+ * meanwhile, and what comes of it shows in migration_info.  After a failure it may be tried again,
+ * unless or_give_up.
+ */
+bool migration_load(Migration *migration, const char *uri, const ChannelHost *host, bool or_give_up,
+                    GError **error);
+
+/* The same with a stream that was opened before; takes it. */
+void migration_load_stream(Migration *migration, Channel *stream, bool or_give_up);
 
 bool migration_is_under_way(const Migration *migration);
 

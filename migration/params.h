@@ -5,9 +5,10 @@
 /*
  * What a client can set about saves and loads: capabilities (switches) and parameters.
  *
- * Some of QEMU's stand for what every template here has by design (a sparse file of RAM, written by
- * several threads): they can be switched as clients are used to, and change nothing.  A capability
- * that is not in the table is not known.
+ * Some of QEMU's stand for what every folder here has by design (a sparse file of RAM, written by
+ * several threads).  A client that switches them expects one file, so that is all they do: a path
+ * that is not there becomes a stream instead of a folder.  A capability that is not in the table is
+ * not known.
  */
 
 #include <glib.h>
@@ -18,8 +19,8 @@
 typedef enum {
     MIGRATION_CAP_EVENTS,        /* MIGRATION and MIGRATION_PASS are raised */
     MIGRATION_CAP_IGNORE_SHARED, /* RAM that is shared with a file of the user's stays in it */
-    MIGRATION_CAP_MAPPED_RAM,    /* by design */
-    MIGRATION_CAP_MULTIFD,       /* by design */
+    MIGRATION_CAP_MAPPED_RAM,    /* file: makes one file */
+    MIGRATION_CAP_MULTIFD,       /* the same */
     MIGRATION_CAP_COUNT,
 } MigrationCap;
 

@@ -3,7 +3,7 @@
 #define MIGRATION_TEMPLATE_H
 
 /*
- * A frozen VM in a folder:
+ * A frozen VM in a folder, or the same as one stream of bytes:
  *
  *     DIR/state      what the devices, the vCPUs and the machine know; sections with checksums
  *     DIR/memory     an image of guest RAM, to be mapped
@@ -14,9 +14,11 @@
  *
  *     save:      template_save_new -> template_save_add... -> template_save_run -> template_save_free
  *     restore:   template_reader_open -> template_reader_image, template_reader_section... -> _free
+ *                template_reader_begin, template_reader_receive -> the same, from a stream
  */
 
 #include "hypervisor/memory.h"
+#include "migration/channel.h"
 
 #include <glib.h>
 #include <stdatomic.h>
@@ -48,12 +50,21 @@ typedef struct TemplateSection {
 
 typedef struct TemplateSaveParams {
     const char *dir;    /* made if missing, with its parents */
+    Channel *stream;    /* instead of a folder; borrowed until template_save_free */
     bool sync;          /* wait until the host's disk has everything */
-    bool direct_io;     /* write memory past the page cache */
+    bool direct_io;     /* write memory past the page cache; a folder's */
     uint64_t bandwidth; /* of memory, in bytes a second; 0: no limit */
-    unsigned threads;   /* that write memory; 0: as many as there are host CPUs, at most 16 */
+    unsigned threads;   /* that write a folder's memory; 0: one for each host CPU, at most 16 */
     bool ignore_shared; /* RAM that is shared with a file of the user's stays in it */
 } TemplateSaveParams;
+
+/* What a run does, and how long each took. */
+typedef enum {
+    TEMPLATE_PART_MEMORY,
+    TEMPLATE_PART_STATE,
+    TEMPLATE_PART_PUBLISH, /* until the host's disk has it, if that is wanted, and it has its name */
+    TEMPLATE_PARTS,
+} TemplatePart;
 
 /* Any thread reads it, while it grows. */
 typedef struct TemplateProgress {
@@ -61,21 +72,17 @@ typedef struct TemplateProgress {
     atomic_uint_fast64_t transferred;   /* bytes of RAM that are dealt with */
     atomic_uint_fast64_t duplicate;     /* pages of zeroes, which are not written */
     atomic_uint_fast64_t normal;        /* pages written */
-    atomic_uint_fast64_t bytes_written; /* to both files */
-    atomic_uint_fast64_t state_bytes;   /* of them, to state */
+    atomic_uint_fast64_t bytes_written; /* all told */
+    atomic_uint_fast64_t state_bytes;   /* of them, of state */
 
-    /* How long each part of run took; 0: it has not ended. */
-    atomic_uint_fast64_t memory_ns;
-    atomic_uint_fast64_t state_ns;
-    atomic_uint_fast64_t
-        publish_ns; /* until the host's disk has it, if that is wanted, and it has its name */
+    atomic_uint_fast64_t part_ns[TEMPLATE_PARTS]; /* 0: it has not ended */
 } TemplateProgress;
 
 typedef struct TemplateSave TemplateSave;
 
 /*
- * Makes the folder and the temporary files in it, so that what can be known to fail fails here.
- * memory is borrowed.  One save at a time into a folder; a second one is refused.
+ * Makes the folder and the temporary files in it, so that what can be known to fail fails here; a
+ * stream was opened by the caller.  memory is borrowed.  One save at a time into a folder; a second one is refused.
  */
 TemplateSave *template_save_new(const TemplateSaveParams *params, const GuestMemory *memory,
                                 GError **error);
@@ -85,8 +92,9 @@ void template_save_add(TemplateSave *save, TemplateSectionKind kind, const char 
                        const void *data, size_t len);
 
 /*
- * Writes memory, then state, and puts both in place.  Once, on a thread of the caller's choice;
- * guest memory must stand still meanwhile.  After a failure the folder holds what it held before.
+ * Writes memory and state, and puts both in place; of a stream, all of it, and finishes it.  Once,
+ * on a thread of the caller's choice; guest memory must stand still meanwhile.  After a failure the
+ * folder holds what it held before.
  */
 bool template_save_run(TemplateSave *save, GError **error);
 
@@ -108,6 +116,17 @@ typedef struct TemplateReader TemplateReader;
  * Nothing in the folder is changed.
  */
 TemplateReader *template_reader_open(const char *dir, GError **error);
+
+/*
+ * The same from a stream, in two steps.  After the first one the sections are there and memory is
+ * not: the caller can tell whether it wants it.  The second one unpacks all of it into a file of the
+ * reader's that has no name, and finishes the stream.  Both wait for the other side.
+ */
+TemplateReader *template_reader_begin(Channel *stream, GError **error);
+bool template_reader_receive(TemplateReader *reader, Channel *stream, GError **error);
+
+/* Of RAM, in the template's memory. */
+uint64_t template_reader_memory_bytes(const TemplateReader *reader);
 
 /* Accepts NULL.  Ends the life of everything that the reader gave out. */
 void template_reader_free(TemplateReader *reader);

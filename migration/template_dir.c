@@ -12,7 +12,6 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
-#include <sys/random.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -158,12 +157,7 @@ bool template_dir_init(TemplateDir *dir, const char *path, bool direct_io, GErro
         .state_fd = -1,
         .memory_fd = -1,
     };
-    if (getrandom(dir->identity, sizeof(dir->identity), 0) != (ssize_t)sizeof(dir->identity)) {
-        return fail_errno(error, errno, "random bytes for the identity of '%s'", path);
-    }
-    dir->identity[6] = (dir->identity[6] & 0x0f) | 0x40; /* a UUID, version 4 */
-    dir->identity[8] = (dir->identity[8] & 0x3f) | 0x80;
-    if (!open_folder(dir, error) ||
+    if (!format_new_identity(dir->identity, error) || !open_folder(dir, error) ||
         !check_target(dir, TEMPLATE_STATE_NAME, dir->state_path, error) ||
         !check_target(dir, TEMPLATE_MEMORY_NAME, dir->memory_path, error) ||
         !finish_interrupted(dir, error)) {

@@ -4,8 +4,10 @@
 #include "migration/state_file.h"
 #include "migration/template_dir.h"
 #include "migration/template_map.h"
+#include "migration/template_reader_private.h"
 #include "migration/vmstate.h"
 #include "util/error.h"
+#include "util/fd.h"
 #include "util/text.h"
 
 #include <fcntl.h>
@@ -120,8 +122,33 @@ static json_object *dump_state(const StateFile *state, GError **error)
     return json;
 }
 
+static bool is_stream(const char *path)
+{
+    auto_fd int fd = open(path, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+    uint8_t bytes[FORMAT_HEADER_BYTES];
+    FormatLabel label;
+
+    return fd >= 0 && fd_pread_all(fd, path, bytes, sizeof(bytes), 0, NULL) &&
+           format_parse_label(FORMAT_STREAM, bytes, &label, NULL);
+}
+
+/* Its state comes first, so that its memory is not looked at. */
+static json_object *dump_stream(const char *path, GError **error)
+{
+    auto_fd int fd = fd_open(path, O_RDONLY, 0, error);
+    g_autoptr(Channel) channel =
+        fd >= 0 ? channel_new_take(fd_steal(&fd), path, CHANNEL_READ, error) : NULL;
+    g_autoptr(TemplateReader) reader = channel ? template_reader_begin(channel, error) : NULL;
+
+    return reader ? dump_state(reader->state, error) : NULL;
+}
+
 json_object *template_dump(const char *path, GError **error)
 {
+    if (is_stream(path)) {
+        return dump_stream(path, error);
+    }
+
     g_autofree char *file = g_file_test(path, G_FILE_TEST_IS_DIR)
                                 ? g_build_filename(path, TEMPLATE_STATE_NAME, NULL)
                                 : g_strdup(path);

@@ -8,7 +8,7 @@
 
 struct json_object;
 
-/* path is a template's folder or a state file.  The caller owns the result. */
+/* path is a template's folder, a state file, or a file with a stream.  The caller owns the result. */
 struct json_object *template_dump(const char *path, GError **error);
 
 #endif

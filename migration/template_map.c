@@ -88,7 +88,7 @@ void template_map_lay_out(TemplateMap *map)
     while (count_chunks(map) > WANTED_CHUNKS && map->chunk_bytes < MAX_CHUNK_BYTES) {
         map->chunk_bytes *= 2;
     }
-    map->num_checksums = (uint32_t)count_chunks(map);
+    map->num_checksums = map->in_records ? 0 : (uint32_t)count_chunks(map);
     map->checksums = g_new0(uint32_t, map->num_checksums);
 }
 
@@ -143,10 +143,12 @@ static bool check_map(void *opaque, uint32_t version, GError **error)
             return false;
         }
     }
-    return count_chunks(map) == map->num_checksums ||
-           fail(error, VMM_ERROR_WIRE,
-                "num_checksums: %" PRIu32 ", expected one for each of %" PRIu64 " chunks",
-                map->num_checksums, count_chunks(map));
+    uint64_t expected = map->in_records ? 0 : count_chunks(map);
+
+    return map->num_checksums == expected ||
+           fail(error, VMM_ERROR_WIRE, "num_checksums: %" PRIu32 ", expected %" PRIu64 "%s",
+                map->num_checksums, expected,
+                map->in_records ? " in a stream" : ", one for each chunk");
 }
 
 static const VmStateField image_fields[] = {
@@ -172,11 +174,36 @@ static const VmStateField map_fields[] = {
     VMSTATE_FIELD_U32_BUFFER(TemplateMap, checksums, num_checksums, MAX_CHECKSUMS, 1),
 };
 
+static bool is_in_records(const void *opaque)
+{
+    const TemplateMap *map = opaque;
+
+    return map->in_records;
+}
+
+static const VmStateField records_fields[] = {
+    VMSTATE_FIELD_BOOL(TemplateMap, in_records, 1),
+};
+
+/* What reads folders only does not know it, and refuses the map of a stream. */
+static const VmStateDesc records_vmstate = {
+    .name = "records",
+    .version = 1,
+    .min_version = 1,
+    .fields = records_fields,
+    .num_fields = G_N_ELEMENTS(records_fields),
+    .needed = is_in_records,
+};
+
+static const VmStateDesc *const map_subsections[] = {&records_vmstate};
+
 const VmStateDesc template_map_vmstate = {
     .name = "template-map",
     .version = 1,
     .min_version = 1,
     .fields = map_fields,
     .num_fields = G_N_ELEMENTS(map_fields),
+    .subsections = map_subsections,
+    .num_subsections = G_N_ELEMENTS(map_subsections),
     .post_load = check_map,
 };

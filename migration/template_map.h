@@ -8,6 +8,9 @@
  * Images are cut into chunks, each with a checksum: the CRC-32C over all of its pages that are not
  * zero, each preceded by its number in the image (8 bytes); 0 if there is none.  So a hole counts
  * like written zeroes, and a copy of the file that filled its holes still verifies.
+ *
+ * In a stream the map comes first, when nothing was read yet: there it has no checksums and says
+ * so (in_records), because each record of the stream has its own.
  */
 
 #include "migration/format.h"
@@ -29,6 +32,7 @@ typedef struct TemplateMap {
     uint32_t num_images;
     uint32_t *checksums; /* of the chunks of the first stored image, then of the next */
     uint32_t num_checksums;
+    uint8_t in_records; /* 1: of a stream, and num_checksums is 0 */
 } TemplateMap;
 
 extern const VmStateDesc template_map_vmstate;
@@ -37,7 +41,7 @@ TemplateMap *template_map_new(void);
 void template_map_free(TemplateMap *map); /* accepts NULL */
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(TemplateMap, template_map_free)
 
-/* Appends an image; then lays out: offsets, chunk size, room for checksums, length. */
+/* Appends an image; then lays out: offsets, chunk size, room for checksums if any, length. */
 void template_map_add(TemplateMap *map, const char *id, uint64_t size, bool stored);
 void template_map_lay_out(TemplateMap *map);
 

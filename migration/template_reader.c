@@ -3,7 +3,7 @@
 #include "migration/state_file.h"
 #include "migration/template.h"
 #include "migration/template_dir.h"
-#include "migration/template_map.h"
+#include "migration/template_reader_private.h"
 #include "util/bytes.h"
 #include "util/error.h"
 #include "util/fd.h"
@@ -16,15 +16,6 @@
 /* How often a save may put another template in place while this one is being opened. */
 #define MAX_ATTEMPTS 16
 
-struct TemplateReader {
-    int dir_fd;
-    char *state_path; /* for messages */
-    char *memory_path;
-    StateFile *state;
-    TemplateMap *map;
-    int memory_fd;
-};
-
 static bool read_state(TemplateReader *reader, GError **error)
 {
     g_clear_pointer(&reader->state, state_file_free);
@@ -32,7 +23,7 @@ static bool read_state(TemplateReader *reader, GError **error)
     return reader->state != NULL;
 }
 
-static bool read_map(TemplateReader *reader, GError **error)
+bool template_reader_read_map(TemplateReader *reader, GError **error)
 {
     const TemplateSection *section = state_file_find(reader->state, TEMPLATE_SECTION_MEMORY, "");
 
@@ -46,6 +37,14 @@ static bool read_map(TemplateReader *reader, GError **error)
         return false;
     }
     return true;
+}
+
+static bool read_folder_map(TemplateReader *reader, GError **error)
+{
+    return template_reader_read_map(reader, error) &&
+           (!reader->map->in_records ||
+            fail(error, VMM_ERROR_WIRE, "'%s': it is the state of a stream, not of a folder",
+                 reader->state_path));
 }
 
 typedef enum {
@@ -122,7 +121,7 @@ static bool open_files(TemplateReader *reader, GError **error)
         if (reader->state) {
             memcpy(seen, reader->state->identity, sizeof(seen));
         }
-        if (!read_state(reader, error) || !read_map(reader, error)) {
+        if (!read_state(reader, error) || !read_folder_map(reader, error)) {
             return false;
         }
         if (i > 0 && memcmp(seen, reader->state->identity, sizeof(seen)) == 0) {
@@ -190,6 +189,16 @@ size_t template_reader_num_sections(const TemplateReader *reader)
 const TemplateSection *template_reader_section_at(const TemplateReader *reader, size_t index)
 {
     return &g_array_index(reader->state->sections, TemplateSection, index);
+}
+
+uint64_t template_reader_memory_bytes(const TemplateReader *reader)
+{
+    uint64_t sum = 0;
+
+    for (uint32_t i = 0; i < reader->map->num_images; i++) {
+        sum += reader->map->images[i].stored ? reader->map->images[i].size : 0;
+    }
+    return sum;
 }
 
 bool template_reader_image(const TemplateReader *reader, const char *backend_id, uint64_t size,

@@ -2,21 +2,63 @@
 /* Templates and migration. */
 #include "migration/migration.h"
 
+#include "machine/vm_migration.h"
 #include "qmp/generated.h"
+#include "qmp/session.h"
 #include "util/error.h"
 
 /* ---- saving and loading --------------------------------------------------------------------- */
 
-static bool channel_to_uri(const QmpMigrationChannel *channel, char **ret_uri, GError **error)
+static char *missing(const char *member, GError **error)
 {
-    if (channel->addr.has_offset && channel->addr.offset != 0) {
-        return fail(error, VMM_ERROR_CONFIG,
-                    "Parameter 'offset' is %" G_GUINT64_FORMAT
-                    ": a template is a folder, expected 0",
-                    channel->addr.offset);
+    return fail_null(error, VMM_ERROR_CONFIG, "Parameter 'channels[0].addr.%s' is missing", member);
+}
+
+static char *file_uri(const QmpMigrationAddress *addr, GError **error)
+{
+    if (!addr->filename) {
+        return missing("filename", error);
     }
-    *ret_uri = g_strconcat("file:", channel->addr.filename, NULL);
-    return true;
+    /* Clients that write offsets always write one. */
+    return addr->offset != 0
+               ? g_strdup_printf("file:%s,offset=%" G_GUINT64_FORMAT, addr->filename, addr->offset)
+               : g_strconcat("file:", addr->filename, NULL);
+}
+
+/* So that a shell gives the words back one by one. */
+static char *exec_uri(const QmpMigrationAddress *addr, GError **error)
+{
+    GString *uri;
+
+    if (addr->args.count == 0) {
+        return missing("args", error);
+    }
+    uri = g_string_new("exec:exec");
+    for (size_t i = 0; i < addr->args.count; i++) {
+        g_autofree char *quoted = g_shell_quote(addr->args.items[i]);
+
+        g_string_append_printf(uri, " %s", quoted);
+    }
+    return g_string_free(uri, /* free_segment= */ FALSE);
+}
+
+static char *socket_uri(const QmpMigrationAddress *addr, GError **error)
+{
+    if (!addr->has_type) {
+        return missing("type", error);
+    }
+    return addr->str ? g_strconcat("fd:", addr->str, NULL) : missing("str", error);
+}
+
+static char *channel_to_uri(const QmpMigrationChannel *channel, GError **error)
+{
+    static char *(*const makers[])(const QmpMigrationAddress *addr, GError **error) = {
+        [QMP_MIGRATION_TRANSPORT_FILE] = file_uri,
+        [QMP_MIGRATION_TRANSPORT_EXEC] = exec_uri,
+        [QMP_MIGRATION_TRANSPORT_SOCKET] = socket_uri,
+    };
+
+    return makers[channel->addr.transport](&channel->addr, error);
 }
 
 static bool pick_uri(const char *uri, const QmpMigrationChannel *channels, size_t count,
@@ -33,11 +75,27 @@ static bool pick_uri(const char *uri, const QmpMigrationChannel *channels, size_
         *ret_uri = g_strdup(uri);
         return true;
     }
-    return channel_to_uri(&channels[0], ret_uri, error);
+    *ret_uri = channel_to_uri(&channels[0], error);
+    return *ret_uri != NULL;
+}
+
+static int take_fd(void *opaque, const char *name)
+{
+    return qmp_session_take_named_fd(opaque, name);
+}
+
+static ChannelHost stream_host(const QmpCall *call)
+{
+    ChannelHost host = vm_stream_host(call->vm);
+
+    host.take_fd = take_fd;
+    host.opaque = call->session;
+    return host;
 }
 
 bool qmp_cmd_migrate(QmpCall *call, const QmpMigrateArgs *args, QmpReply *reply, GError **error)
 {
+    const ChannelHost host = stream_host(call);
     g_autofree char *uri = NULL;
 
     (void)reply;
@@ -45,7 +103,7 @@ bool qmp_cmd_migrate(QmpCall *call, const QmpMigrateArgs *args, QmpReply *reply,
         return fail(error, VMM_ERROR_STATE, "there is no interrupted migration to resume");
     }
     return pick_uri(args->uri, args->channels.items, args->channels.count, &uri, error) &&
-           migration_save(call->vm->migration, uri, error);
+           migration_save(call->vm->migration, uri, &host, error);
 }
 
 bool qmp_cmd_migrate_cancel(QmpCall *call, QmpReply *reply, GError **error)
@@ -59,6 +117,8 @@ bool qmp_cmd_migrate_cancel(QmpCall *call, QmpReply *reply, GError **error)
 bool qmp_cmd_migrate_incoming(QmpCall *call, const QmpMigrateIncomingArgs *args, QmpReply *reply,
                               GError **error)
 {
+    bool or_give_up = args->has_exit_on_error && args->exit_on_error;
+    const ChannelHost host = stream_host(call);
     g_autofree char *uri = NULL;
     bool ok;
 
@@ -72,8 +132,8 @@ bool qmp_cmd_migrate_incoming(QmpCall *call, const QmpMigrateIncomingArgs *args,
     if (!pick_uri(args->uri, args->channels.items, args->channels.count, &uri, error)) {
         return false;
     }
-    ok = migration_load(call->vm->migration, uri, error);
-    if (!ok && args->has_exit_on_error && args->exit_on_error) {
+    ok = migration_load(call->vm->migration, uri, &host, or_give_up, error);
+    if (!ok && or_give_up) {
         vm_quit(call->vm, /* from_guest= */ false, "host-error", /* exit_status= */ 1);
     }
     return ok;

@@ -14,7 +14,9 @@ The status is 0 when none failed, 1 when one did, 77 when all were skipped.
 A payload ends by itself (lib/report.h has the statuses).  At its migrate point it waits for a byte,
 which this script sends at once in mode plain.  In mode restore it first saves the VM to a template
 and ends it, and the payload goes on in a new one that is restored from it; in mode generations the
-new one is saved and restored again, ten times over.  The text of a line `INPUT TEXT` it sends back
+new one is saved and restored again, ten times over.  Mode stream moves it twice through a
+stream instead: into a file by way of a pipe that getfd passes, behind something else in it, and back
+from a descriptor; then into a file of its own, and back from that.  The text of a line `INPUT TEXT` it sends back
 as it is.  Everything that a case printed is kept under --logs.
 """
 
@@ -143,14 +145,15 @@ QEMUS = {"qemu": Qemu("tcg"), "qemu-kvm": Qemu("kvm")}
 class Process:
     """A monitor with pipes on its console, read line by line until it ends or its time is up."""
 
-    def __init__(self, argv, log, timeout):
+    def __init__(self, argv, log, timeout, fd=None):
         self.log = log
         self.started = time.monotonic()
         self.deadline = self.started + timeout
         self.errors = tempfile.TemporaryFile()
         self.log.write(f"# {shlex.join(argv)}\n".encode())
         self.child = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-                                      stderr=self.errors, start_new_session=True)
+                                      stderr=self.errors, start_new_session=True,
+                                      pass_fds=[] if fd is None else [fd])
         os.set_blocking(self.child.stdout.fileno(), False)
 
     def lines(self):
@@ -202,26 +205,71 @@ class Process:
         return Outcome(status, lines, complaint, time.monotonic() - self.started)
 
 
+class Folder:
+    """How a VM moves: through a template's folder."""
+
+    is_taken_later = False
+
+    def __init__(self, folder):
+        self.path = f"{folder}/template"
+
+    def save(self, qmp):
+        qmp.freeze(self.path)
+
+    def incoming(self):
+        """What -incoming says, and the descriptor that goes with it."""
+        return f"file:{self.path}", None
+
+
+class Stream:
+    """The same as one stream.  The file has a header of somebody else's in front of it every other
+    time; its length is no multiple of anything."""
+
+    is_taken_later = True  # while QMP answers already
+
+    def __init__(self, folder):
+        self.path = f"{folder}/stream"
+        self.header = b""
+
+    def save(self, qmp):
+        self.header = b"" if self.header else b"not a template\n"
+        with open(self.path, "wb") as file:
+            file.write(self.header)
+        with open(self.path, "ab") as file:
+            with subprocess.Popen(["cat"], stdin=subprocess.PIPE, stdout=file) as cat:
+                qmp.pass_fd("migrate", cat.stdin.fileno())
+                cat.stdin.close()
+                qmp.freeze_to("fd:migrate")
+
+    def incoming(self):
+        if not self.header:
+            return f"file:{self.path}", None
+        fd = os.open(self.path, os.O_RDONLY)
+        os.lseek(fd, len(self.header), os.SEEK_SET)
+        return f"fd:{fd}", fd
+
+
 class Play:
     """A payload from start to end, in one monitor or, if it moves, in one after another."""
 
-    def __init__(self, argv, case, log, moves):
+    def __init__(self, argv, case, log, mode):
         self.argv = argv
         self.case = case
         self.log = log
-        self.moves = moves  # at each migrate point
+        self.moves, self.way = MODES[mode]
         self.moved = 0
         self.lines = []
         self.deadline = time.monotonic() + case.timeout
 
     def run(self):
         with tempfile.TemporaryDirectory(prefix="template-") as folder:
+            way = self.way(folder)
             self.start(folder)
             while (line := next(self.coming, None)) is not None:
                 self.lines.append(line)
                 if line.startswith("MIGRATE-POINT "):
                     try:
-                        self.move(folder)
+                        self.move(folder, way)
                     except (OSError, QmpError) as error:
                         self.lines.append(f"not ok moving: {error}")
                         self.process.kill()
@@ -231,23 +279,28 @@ class Play:
                     self.process.send(line[len("INPUT "):].encode())
             return self.process.finish(self.lines)
 
-    def start(self, folder, *more):
+    def start(self, folder, *more, fd=None):
         argv = [*self.argv, *more]
         if self.moves:
             # The one before may still hold its socket.
             control = f"{folder}/qmp{self.moved}"
             argv += ["-qmp", f"unix:{control},server=on,wait=off"]
-        self.process = Process(argv, self.log, self.left())
+        self.process = Process(argv, self.log, self.left(), fd)
         self.coming = self.process.lines()
 
-    def move(self, folder):
+    def move(self, folder, way):
         for _ in range(self.moves):
-            template = f"{folder}/template"
-            Qmp(f"{folder}/qmp{self.moved}", self.left()).freeze(template)
+            way.save(Qmp(f"{folder}/qmp{self.moved}", self.left()))
             self.lines += self.coming
             end = self.process.finish([])
             self.moved += 1
-            self.start(folder, "-incoming", f"file:{template}")
+            uri, fd = way.incoming()
+            self.start(folder, "-incoming", uri, fd=fd)
+            if fd is not None:
+                os.close(fd)
+            if way.is_taken_later:
+                # What is typed before it is there is lost.
+                Qmp(f"{folder}/qmp{self.moved}", self.left()).wait_migration()
             if end.status != 0:
                 raise QmpError(f"the saved VM ended with status {end.status}: {end.complaint}")
 
@@ -256,7 +309,9 @@ class Play:
 
 
 GENERATIONS = 10
-MODES = {"plain": 0, "restore": 1, "generations": GENERATIONS}
+# How often it moves at each migrate point, and how.
+MODES = {"plain": (0, Folder), "restore": (1, Folder), "generations": (GENERATIONS, Folder),
+         "stream": (2, Stream)}
 
 
 def judge(case, outcome):
@@ -305,7 +360,7 @@ def run_case(vmm, case, mode, options):
         files = make_files(case, pathlib.Path(scratch))
         log_path = options.logs / f"{label.replace('/', '-')}.log"
         with open(log_path, "wb", buffering=0) as log:
-            outcome = Play(vmm.command(case, elf, files), case, log, MODES[mode]).run()
+            outcome = Play(vmm.command(case, elf, files), case, log, mode).run()
     verdict, reason = judge(case, outcome)
     if verdict == "not ok":
         reason += f" ({log_path})"

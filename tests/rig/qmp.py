@@ -72,13 +72,32 @@ class Qmp:
             self.events.append(event)
         return event
 
+    def pass_fd(self, name, fd):
+        """Gives the VM a descriptor, by name."""
+        line = json.dumps({"execute": "getfd", "arguments": {"fdname": name}}) + "\n"
+        socket.send_fds(self.link, [line.encode()], [fd])
+        answer = self.receive()
+        if "error" in answer:
+            raise QmpError(f"getfd: {answer['error']['desc']}")
+
+    def wait_migration(self):
+        """Until a save or a load is over, if one is under way."""
+        while (figures := self.execute("query-migrate")).get("status") in ("setup", "active", "device"):
+            time.sleep(0.002)
+        if figures.get("status") not in ("completed", None):
+            raise QmpError(f"migration: {figures.get('error-desc', figures['status'])}")
+        return figures
+
     def save(self, folder, sync=False):
         """Saves the VM to a template and gives query-migrate's figures."""
+        return self.save_to(f"file:{folder}", sync)
+
+    def save_to(self, uri, sync=False):
         self.execute("migrate-set-capabilities",
                      capabilities=[{"capability": "events", "state": True}])
         self.execute("migrate-set-parameters", sync=sync)
         self.events.clear()
-        self.execute("migrate", uri=f"file:{folder}")
+        self.execute("migrate", uri=uri)
         self.wait_event(lambda event: event["event"] == "MIGRATION" and
                         event["data"]["status"] in ("completed", "failed"))
         figures = self.execute("query-migrate")
@@ -87,7 +106,10 @@ class Qmp:
         return figures
 
     def freeze(self, folder, sync=False):
-        figures = self.save(folder, sync)
+        return self.freeze_to(f"file:{folder}", sync)
+
+    def freeze_to(self, uri, sync=False):
+        figures = self.save_to(uri, sync)
         self.execute("quit")
         return figures
 

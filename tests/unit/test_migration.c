@@ -175,7 +175,7 @@ static const struct {
      "unknown migration protocol: bogus:x"},
     {"{\"execute\":\"migrate\",\"arguments\":{\"uri\":\"\"}}", "unknown migration protocol: "},
     {"{\"execute\":\"migrate\",\"arguments\":{\"uri\":\"file:\"}}",
-     "'file:': expected file:DIR, the template's folder"},
+     "'file:': expected file:PATH, a template's folder or a file"},
     {"{\"execute\":\"migrate\",\"arguments\":{\"uri\":\"file:/proc/self/x\"}}", "/proc/self/x"},
     {"{\"execute\":\"migrate\",\"arguments\":{\"uri\":\"file:/t\",\"resume\":true}}",
      "there is no interrupted migration to resume"},

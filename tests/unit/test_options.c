@@ -689,11 +689,9 @@ START_TEST(mistakes_are_named)
         {"-monitor stdio", "-monitor: 'stdio': there is no monitor for people to type at: expected "
                            "none (QMP is -qmp)"},
         {"-s -gdb tcp::1", "-gdb: the gdb server is given twice (-s is -gdb tcp::1234)"},
-        {"-incoming rdma:x", "-incoming: 'rdma:x': expected defer, file:DIR, unix:PATH, "
-                             "tcp:HOST:PORT, fd:N or exec:COMMAND"},
-        {"-incoming file:",
-         "-incoming: 'file:': expected defer, file:DIR, unix:PATH, tcp:HOST:PORT, fd:N or "
-         "exec:COMMAND"},
+        {"-incoming rdma:x", "-incoming: 'rdma:x': expected defer, file:PATH, fd:N or "
+                             "exec:COMMAND"},
+        {"-incoming file:", "-incoming: 'file:': expected defer, file:PATH, fd:N or exec:COMMAND"},
         {"-incoming file:x,memroy=map",
          "-incoming: incoming: unknown property 'memroy'; did you mean 'memory'?"},
         {"-incoming file:x,memory=map,mapped=on",
