@@ -26,6 +26,7 @@
 #include "hypervisor/vcpu.h"
 #include "machine/backends.h"
 #include "machine/config.h"
+#include "machine/ram.h"
 #include "machine/runstate.h"
 #include "migration/migration.h"
 #include "util/clock.h"
@@ -96,9 +97,10 @@ typedef struct MachineOps {
 typedef enum {
     VM_REQUEST_RESET,
     VM_REQUEST_SHUTDOWN,
-    VM_REQUEST_EXIT,   /* end the process with exit_status, whatever -no-shutdown says */
-    VM_REQUEST_PANIC,  /* the guest says it panicked */
-    VM_REQUEST_FAILED, /* a vCPU cannot go on */
+    VM_REQUEST_EXIT,       /* end the process with exit_status, whatever -no-shutdown says */
+    VM_REQUEST_PANIC,      /* the guest says it panicked */
+    VM_REQUEST_FAILED,     /* a vCPU cannot go on */
+    VM_REQUEST_RAM_FAILED, /* what RAM was to hold is not to be had any more */
     VM_REQUEST_DISK_ERROR,
     VM_REQUEST_DEBUG, /* a vCPU stopped for a debugger */
     VM_REQUEST_COUNT,
@@ -229,6 +231,9 @@ IrqLine vm_wire(Vm *vm, IrqLine wire, unsigned line);
 
 /* Fills device_context and virtio_host, through which devices reach their VM; vm_devices.c. */
 void vm_lend_to_devices(Vm *vm);
+
+/* What the VM's RAM is made from; template may be NULL. */
+RamSources vm_ram_sources(Vm *vm, const TemplateReader *template);
 
 /* What vCPU exits turn into; vm_exit.c. */
 extern const VcpuHooks vm_vcpu_hooks;

@@ -14,7 +14,8 @@ The status is 0 when none failed, 1 when one did, 77 when all were skipped.
 A payload ends by itself (lib/report.h has the statuses).  At its migrate point it waits for a byte,
 which this script sends at once in mode plain.  In mode restore it first saves the VM to a template
 and ends it, and the payload goes on in a new one that is restored from it; in mode generations the
-new one is saved and restored again, ten times over.  The text of a line `INPUT TEXT` it sends back
+new one is saved and restored again, ten times over; in mode lazy a few times, with RAM that comes
+on demand, and every other time with none that was not asked for.  The text of a line `INPUT TEXT` it sends back
 as it is.  Everything that a case printed is kept under --logs.
 """
 
@@ -205,11 +206,11 @@ class Process:
 class Play:
     """A payload from start to end, in one monitor or, if it moves, in one after another."""
 
-    def __init__(self, argv, case, log, moves):
+    def __init__(self, argv, case, log, mode):
         self.argv = argv
         self.case = case
         self.log = log
-        self.moves = moves  # at each migrate point
+        self.moves, self.how = MODES[mode]
         self.moved = 0
         self.lines = []
         self.deadline = time.monotonic() + case.timeout
@@ -247,7 +248,8 @@ class Play:
             self.lines += self.coming
             end = self.process.finish([])
             self.moved += 1
-            self.start(folder, "-incoming", f"file:{template}")
+            how = self.how[self.moved % len(self.how)]
+            self.start(folder, "-incoming", f"file:{template}{how}")
             if end.status != 0:
                 raise QmpError(f"the saved VM ended with status {end.status}: {end.complaint}")
 
@@ -256,7 +258,9 @@ class Play:
 
 
 GENERATIONS = 10
-MODES = {"plain": 0, "restore": 1, "generations": GENERATIONS}
+# How often at each migrate point, and what is said at each restore in turn.
+MODES = {"plain": (0, [""]), "restore": (1, [""]), "generations": (GENERATIONS, [""]),
+         "lazy": (4, [",memory=lazy", ",memory=lazy,fill=off"])}
 
 
 def judge(case, outcome):
@@ -305,7 +309,7 @@ def run_case(vmm, case, mode, options):
         files = make_files(case, pathlib.Path(scratch))
         log_path = options.logs / f"{label.replace('/', '-')}.log"
         with open(log_path, "wb", buffering=0) as log:
-            outcome = Play(vmm.command(case, elf, files), case, log, MODES[mode]).run()
+            outcome = Play(vmm.command(case, elf, files), case, log, mode).run()
     verdict, reason = judge(case, outcome)
     if verdict == "not ok":
         reason += f" ({log_path})"
