@@ -703,6 +703,8 @@ START_TEST(mistakes_are_named)
          "-incoming: incoming: unknown property 'memroy'; did you mean 'memory'?"},
         {"-incoming file:x,memory=map,mapped=on",
          "-incoming: mapped and memory say the same thing: expected one of them"},
+        {"-incoming file:x,memory=copy,fill=off",
+         "-incoming: fill is for memory that comes on demand: expected memory=lazy"},
         {"-incoming '{\"addr\":{\"transport\":\"rdma\"}}'",
          "-incoming: channel address with transport 'rdma': expected a complete one of socket "
          "(unix, inet, fd), file or exec"},
