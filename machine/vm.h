@@ -147,6 +147,10 @@ struct Vm {
     bool ever_reset; /* the vCPUs are not fresh any more */
     int exit_status;
 
+    Mutex trouble_lock;
+    /* guarded by trouble_lock */
+    bool takes_trouble; /* of RAM: there are vCPUs to stop */
+
     Mutex request_lock;
     /* guarded by request_lock */
     uint32_t requests; /* bit per VmRequestKind */
@@ -234,6 +238,9 @@ void vm_lend_to_devices(Vm *vm);
 
 /* What the VM's RAM is made from; template may be NULL. */
 RamSources vm_ram_sources(Vm *vm, const TemplateReader *template);
+
+/* From when to when RAM that fails stops the VM. */
+void vm_take_ram_trouble(Vm *vm, bool takes);
 
 /* What vCPU exits turn into; vm_exit.c. */
 extern const VcpuHooks vm_vcpu_hooks;

@@ -195,9 +195,26 @@ void vm_catch_up_requests(Vm *vm)
     }
 }
 
+/*
+ * RAM is there before the rest of the VM and after it.  What it reports before is found when the load
+ * ends (guest_mem_check).
+ */
 static void report_ram_trouble(void *opaque, const char *why)
 {
-    vm_request(opaque, &(VmRequest){.kind = VM_REQUEST_RAM_FAILED, .text = why});
+    Vm *vm = opaque;
+
+    mutex_lock(&vm->trouble_lock);
+    if (vm->takes_trouble) {
+        vm_request(vm, &(VmRequest){.kind = VM_REQUEST_RAM_FAILED, .text = why});
+    }
+    mutex_unlock(&vm->trouble_lock);
+}
+
+void vm_take_ram_trouble(Vm *vm, bool takes)
+{
+    mutex_lock(&vm->trouble_lock);
+    vm->takes_trouble = takes;
+    mutex_unlock(&vm->trouble_lock);
 }
 
 RamSources vm_ram_sources(Vm *vm, const TemplateReader *template)
