@@ -236,10 +236,8 @@ IrqLine vm_wire(Vm *vm, IrqLine wire, unsigned line);
 /* Fills device_context and virtio_host, through which devices reach their VM; vm_devices.c. */
 void vm_lend_to_devices(Vm *vm);
 
-/* What the VM's RAM is made from; template may be NULL. */
+/* What the VM's RAM is made from (template may be NULL), and whether RAM that fails stops the VM. */
 RamSources vm_ram_sources(Vm *vm, const TemplateReader *template);
-
-/* From when to when RAM that fails stops the VM. */
 void vm_take_ram_trouble(Vm *vm, bool takes);
 
 /* What vCPU exits turn into; vm_exit.c. */

@@ -99,47 +99,52 @@ static void wake(int fd, uint64_t at, uint64_t len)
     ioctl(fd, UFFDIO_WAKE, &range);
 }
 
-/* Bytes that came to be at the address; negative: -errno. */
-typedef int64_t (*PlaceFn)(int fd, uint64_t at, const uint8_t *data, uint64_t len);
+/* What is to be where. */
+typedef struct Placement {
+    int fd;
+    uint64_t at;
+    const uint8_t *data; /* NULL: zeroes */
+    uint64_t len;
+    uint64_t page_size;
+} Placement;
 
-static int64_t place_copy(int fd, uint64_t at, const uint8_t *data, uint64_t len)
+/* Bytes that came to be there; negative: -errno. */
+static int64_t place_some(const Placement *p, uint64_t done)
 {
-    struct uffdio_copy args = {.dst = at, .src = (uintptr_t)data, .len = len};
+    struct uffdio_copy copy = {.dst = p->at + done, .len = p->len - done};
+    struct uffdio_zeropage zero = {.range = {.start = copy.dst, .len = copy.len}};
+    bool all;
 
-    return ioctl(fd, UFFDIO_COPY, &args) == 0 ? (int64_t)len : args.copy > 0 ? args.copy : -errno;
-}
-
-static int64_t place_zero(int fd, uint64_t at, const uint8_t *data, uint64_t len)
-{
-    struct uffdio_zeropage args = {.range = {.start = at, .len = len}};
-
-    (void)data;
-    return ioctl(fd, UFFDIO_ZEROPAGE, &args) == 0 ? (int64_t)len
-           : args.zeropage > 0                    ? args.zeropage
-                                                  : -errno;
+    if (p->data) {
+        copy.src = (uintptr_t)p->data + done;
+        all = ioctl(p->fd, UFFDIO_COPY, &copy) == 0;
+    } else {
+        all = ioctl(p->fd, UFFDIO_ZEROPAGE, &zero) == 0;
+        copy.copy = zero.zeropage;
+    }
+    return all || copy.copy > 0 ? copy.copy : -errno;
 }
 
 /*
  * The kernel stops early at a page that is there already (whoever waits for it has come too late to
  * be woken by it), and when it is busy with the map of the memory.
  */
-static bool place(int fd, PlaceFn fn, void *at, const uint8_t *data, uint64_t len,
-                  uint64_t page_size, GError **error)
+static bool place(const Placement *p, GError **error)
 {
     uint64_t done = 0;
 
-    while (done < len) {
-        uint64_t here = (uintptr_t)at + done;
-        int64_t n = fn(fd, here, data ? data + done : NULL, len - done);
+    while (done < p->len) {
+        int64_t n = place_some(p, done);
 
         if (n == -EEXIST) {
-            wake(fd, here, page_size);
-            n = (int64_t)page_size;
+            wake(p->fd, p->at + done, p->page_size);
+            n = (int64_t)p->page_size;
         } else if (n == -EAGAIN || n == -EINTR) {
             n = 0;
         }
         if (n < 0) {
-            return fail_errno(error, (int)-n, "userfaultfd: place %" PRIu64 " bytes", len - done);
+            return fail_errno(error, (int)-n, "userfaultfd: place %" PRIu64 " bytes",
+                              p->len - done);
         }
         done += (uint64_t)n;
     }
@@ -149,10 +154,14 @@ static bool place(int fd, PlaceFn fn, void *at, const uint8_t *data, uint64_t le
 bool userfault_copy(int fd, void *at, const void *data, uint64_t len, uint64_t page_size,
                     GError **error)
 {
-    return place(fd, place_copy, at, data, len, page_size, error);
+    const Placement placement = {fd, (uintptr_t)at, data, len, page_size};
+
+    return place(&placement, error);
 }
 
 bool userfault_zero(int fd, void *at, uint64_t len, uint64_t page_size, GError **error)
 {
-    return place(fd, place_zero, at, /* data= */ NULL, len, page_size, error);
+    const Placement placement = {fd, (uintptr_t)at, /* data= */ NULL, len, page_size};
+
+    return place(&placement, error);
 }
