@@ -7,6 +7,7 @@
 
 #include "hypervisor/hypervisor.h"
 #include "hypervisor/ram_backend.h"
+#include "hypervisor/ram_lazy.h"
 #include "util/bytes.h"
 #include "util/error.h"
 #include "util/fd.h"
@@ -306,6 +307,18 @@ bool guest_mem_discard(GuestMemory *mem, Gpa gpa, uint64_t len, GError **error)
     }
     return ram_backend_discard(block->backend, block->backend_offset + (gpa.v - block->base.v), len,
                                error);
+}
+
+bool guest_mem_check(const GuestMemory *mem, GError **error)
+{
+    for (guint i = 0; i < mem->backends->len; i++) {
+        const RamBackend *backend = mem->backends->pdata[i];
+
+        if (backend->lazy && !ram_lazy_check(backend->lazy, error)) {
+            return false;
+        }
+    }
+    return true;
 }
 
 void guest_mem_empty(const GuestMemory *mem)

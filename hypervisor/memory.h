@@ -58,7 +58,15 @@ typedef enum {
 typedef enum {
     RAM_IMAGE_MAP, /* the file's pages are the RAM until they are written: any size costs the same */
     RAM_IMAGE_COPY, /* what the file holds is read into the RAM, on all cores */
+    RAM_IMAGE_LAZY, /* the same, but each page when it is first touched (ram_lazy.h) */
+    RAM_IMAGE_AUTO, /* mapped; or else lazy, if the host can do it and nobody would mind; or else copied */
 } RamImageMode;
+
+/* Whom to tell, on a thread of the RAM's own, that what RAM was to hold cannot be had any more. */
+typedef struct RamTrouble {
+    void (*report)(void *opaque, const char *why);
+    void *opaque;
+} RamTrouble;
 
 /* What RAM holds when it is made: size bytes of an open file.  name is for messages. */
 typedef struct RamImage {
@@ -67,6 +75,8 @@ typedef struct RamImage {
     uint64_t offset;
     uint64_t size;
     RamImageMode mode;
+    bool on_demand;     /* if it is lazy: nothing but what is touched */
+    RamTrouble trouble; /* if it is lazy */
 } RamImage;
 
 /* What -m, -mem-path, -machine mem-share and -object memory-backend-* boil down to. */
@@ -97,6 +107,8 @@ typedef struct RamOverlay {
     uint64_t fd_offset;
 } RamOverlay;
 
+typedef struct RamLazy RamLazy;
+
 typedef struct RamBackend {
     char *id;
     uint8_t *hva;
@@ -107,10 +119,13 @@ typedef struct RamBackend {
     bool shared;
     bool has_name; /* a file of the user's, which is there when the VM is gone */
     bool rom;
+    bool readonly;
+    bool prealloc;
     bool exclude_from_core;
     RamPolicy policy;
     uint64_t host_nodes;
     GArray *overlays; /* of RamOverlay */
+    RamLazy *lazy;    /* NULL: all of it is there */
 } RamBackend;
 
 typedef struct RamBlock {
@@ -177,6 +192,15 @@ typedef struct FilePart {
  * does not fit that is read.
  */
 bool guest_mem_load_file(GuestMemory *mem, Gpa gpa, const FilePart *file, GError **error);
+
+/*
+ * Main thread, vCPUs parked: the backend begins anew with the image, as if it had been made with it.
+ * image is borrowed for the call.
+ */
+bool guest_mem_load_image(RamBackend *backend, const RamImage *image, GError **error);
+
+/* Any thread: fails if a part of what an image had for RAM could not be had (RamTrouble). */
+bool guest_mem_check(const GuestMemory *mem, GError **error);
 
 /*
  * Any thread, vCPUs may run: the range reads as zeroes from now on, and the host has the memory back

@@ -9,6 +9,7 @@
 #include "hypervisor/ram_backend.h"
 
 #include "hypervisor/ram_image.h"
+#include "hypervisor/ram_lazy.h"
 #include "util/bytes.h"
 #include "util/error.h"
 #include "util/fd.h"
@@ -41,6 +42,7 @@ void ram_backend_free(RamBackend *backend)
     if (!backend) {
         return;
     }
+    ram_lazy_free(backend->lazy);
     if (backend->hva) {
         munmap(backend->hva, align_up(backend->size, backend->page_size));
     }
@@ -263,6 +265,9 @@ static bool prealloc(const RamBackend *backend, const RamBackendConfig *config, 
     g_autofree PreallocPart *part = g_new0(PreallocPart, parts);
     int err = 0;
 
+    if (backend->lazy) {
+        ram_lazy_wait(backend->lazy); /* then only holes are left, for which nobody need be asked */
+    }
     for (unsigned i = 0; i < parts; i++) {
         part[i].hva = backend->hva + i * step;
         part[i].len = MIN(step, len - i * step);
@@ -292,8 +297,8 @@ static bool ram_backend_build(RamBackend *backend, const RamBackendConfig *confi
         !open_memfd(backend, config, error)) {
         return false;
     }
-    return map_backend(backend, config, error) && ram_image_map(backend, config, error) &&
-           ram_backend_bind(backend, error) && ram_image_copy(backend, config, error) &&
+    return map_backend(backend, config, error) && ram_image_map(backend, config->image, error) &&
+           ram_backend_bind(backend, error) && ram_image_fill(backend, config->image, error) &&
            (!config->prealloc || prealloc(backend, config, error));
 }
 
@@ -307,6 +312,8 @@ RamBackend *ram_backend_new(const RamBackendConfig *config, GError **error)
     backend->fd = -1;
     backend->shared = config->shared;
     backend->rom = config->rom;
+    backend->readonly = config->readonly;
+    backend->prealloc = config->prealloc;
     backend->overlays =
         g_array_new(/* zero_terminated= */ FALSE, /* clear= */ FALSE, sizeof(RamOverlay));
     g_array_set_clear_func(backend->overlays, overlay_clear);

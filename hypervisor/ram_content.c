@@ -11,6 +11,7 @@
  */
 #include "hypervisor/ram_backend.h"
 #include "hypervisor/ram_image.h"
+#include "hypervisor/ram_lazy.h"
 #include "util/bytes.h"
 #include "util/error.h"
 #include "util/fd.h"
@@ -116,6 +117,9 @@ static void find_in_overlay(const RamOverlay *overlay, uint64_t offset, uint64_t
 void ram_backend_find_data(const RamBackend *backend, const PageMap *map, uint64_t offset,
                            uint64_t len, uint64_t *bits)
 {
+    if (backend->lazy) {
+        ram_lazy_find_data(backend->lazy, offset, len, bits);
+    }
     if (backend->fd < 0 || !backend->shared) {
         page_map_find_present(map, backend->hva + offset, len, bits);
     }
@@ -155,8 +159,7 @@ static bool remap_anonymous(const RamBackend *backend, uint64_t offset, uint64_t
     return true;
 }
 
-/* Gives the pages back; false if this kind of memory would then show something else than zeroes. */
-static bool give_back(const RamBackend *backend, uint64_t offset, uint64_t len)
+static bool zap(const RamBackend *backend, uint64_t offset, uint64_t len)
 {
     if (backend->fd < 0) {
         return !in_overlay(backend, offset, len) &&
@@ -167,12 +170,19 @@ static bool give_back(const RamBackend *backend, uint64_t offset, uint64_t len)
                      (off_t)(backend->fd_offset + offset), (off_t)len) == 0;
 }
 
+/* Gives the pages back; false if this kind of memory would then show something else than zeroes. */
+static bool give_back(const RamBackend *backend, uint64_t offset, uint64_t len)
+{
+    return backend->lazy ? ram_lazy_discard(backend->lazy, offset, len, zap)
+                         : zap(backend, offset, len);
+}
+
 bool ram_backend_discard(const RamBackend *backend, uint64_t offset, uint64_t len, GError **error)
 {
     if (give_back(backend, offset, len)) {
         return true;
     }
-    if (backend->fd < 0 && len >= REMAP_MIN_BYTES) {
+    if (backend->fd < 0 && !backend->lazy && len >= REMAP_MIN_BYTES) {
         return remap_anonymous(backend, offset, len, error) && ram_backend_bind(backend, error);
     }
     memset(backend->hva + offset, 0, len);
@@ -203,6 +213,7 @@ bool ram_backend_renew(RamBackend *backend, GError **error)
 {
     uint64_t len = align_up(backend->size, backend->page_size);
 
+    g_clear_pointer(&backend->lazy, ram_lazy_free); /* none of it comes any more */
     if (backend->fd >= 0) {
         return true;
     }

@@ -1,10 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* RAM that begins with the content of a file: mapped where that can be, else copied. */
+/*
+ * RAM that begins with the content of a file: mapped where that can be, else filled while it is in
+ * use, else copied before.
+ */
 #include "hypervisor/ram_image.h"
 
+#include "hypervisor/ram_lazy.h"
 #include "util/bytes.h"
 #include "util/error.h"
 #include "util/fd.h"
+#include "util/log.h"
 #include "util/thread.h"
 
 #include <inttypes.h>
@@ -136,14 +141,19 @@ static bool check_image(const RamBackend *backend, const RamImage *image, GError
                 image->name, image->size, backend->size);
 }
 
-bool ram_image_map(RamBackend *backend, const RamBackendConfig *config, GError **error)
+/* As ram_image_can_map, of what has been made. */
+static bool is_mappable(const RamBackend *backend)
 {
-    const RamImage *image = config->image;
+    return backend->fd < 0 && !backend->rom;
+}
 
-    if (!image || image->mode != RAM_IMAGE_MAP) {
+bool ram_image_map(RamBackend *backend, const RamImage *image, GError **error)
+{
+    if (!image || (image->mode != RAM_IMAGE_MAP &&
+                   !(image->mode == RAM_IMAGE_AUTO && is_mappable(backend)))) {
         return true;
     }
-    if (!ram_image_can_map(config)) {
+    if (!is_mappable(backend)) {
         return fail(error, VMM_ERROR_CONFIG,
                     "an image can be mapped over private anonymous memory only: expected a copy");
     }
@@ -158,16 +168,59 @@ bool ram_image_map(RamBackend *backend, const RamBackendConfig *config, GError *
     return check_image(backend, image, error) && ram_backend_overlay(backend, 0, &file, error);
 }
 
-bool ram_image_copy(RamBackend *backend, const RamBackendConfig *config, GError **error)
+static bool fill_lazily(RamBackend *backend, const RamImage *image, GError **error)
 {
-    const RamImage *image = config->image;
+    backend->lazy = ram_lazy_new(backend, image, error);
+    return backend->lazy != NULL;
+}
 
-    if (!image || image->mode != RAM_IMAGE_COPY) {
+/*
+ * Others may look into a file that has a name, and would see what is not there yet as zeroes; and who
+ * wants all memory at the start wants it filled.
+ */
+static bool may_be_lazy(RamBackend *backend, const RamImage *image)
+{
+    g_autoptr(GError) error = NULL;
+
+    if (backend->has_name || backend->prealloc) {
+        return false;
+    }
+    if (!fill_lazily(backend, image, &error)) {
+        log_line(LOG_LEVEL_INFO, "memory %s is copied before the guest starts: %s", backend->id,
+                 error->message);
+    }
+    return backend->lazy != NULL;
+}
+
+bool ram_image_fill(RamBackend *backend, const RamImage *image, GError **error)
+{
+    if (!image || image->mode == RAM_IMAGE_MAP ||
+        (image->mode == RAM_IMAGE_AUTO && is_mappable(backend))) {
         return true;
     }
-    if (config->readonly && config->shared) {
-        return fail(error, VMM_ERROR_CONFIG, "'%s' is read-only: nothing can be loaded into it",
-                    config->path);
+    if (backend->readonly && backend->shared) {
+        return fail(error, VMM_ERROR_CONFIG, "it is read-only: nothing can be loaded into it");
     }
-    return check_image(backend, image, error) && copy_all(backend, image, error);
+    if (!check_image(backend, image, error)) {
+        return false;
+    }
+    if (image->mode == RAM_IMAGE_LAZY) {
+        return fill_lazily(backend, image, error);
+    }
+    return (image->mode == RAM_IMAGE_AUTO && may_be_lazy(backend, image)) ||
+           copy_all(backend, image, error);
+}
+
+bool guest_mem_load_image(RamBackend *backend, const RamImage *image, GError **error)
+{
+    bool ok;
+
+    g_clear_pointer(&backend->lazy, ram_lazy_free);
+    ok = (backend->fd >= 0 || ram_backend_clear(backend, error)) &&
+         ram_image_map(backend, image, error) && ram_backend_bind(backend, error) &&
+         ram_image_fill(backend, image, error);
+    if (!ok) {
+        g_prefix_error(error, "memory %s: ", backend->id);
+    }
+    return ok;
 }

@@ -6,9 +6,12 @@
 
 #include "hypervisor/ram_backend.h"
 
-/* Makes a backend that was just mapped hold config->image, if that is to be mapped or copied. */
-bool ram_image_map(RamBackend *backend, const RamBackendConfig *config, GError **error);
-bool ram_image_copy(RamBackend *backend, const RamBackendConfig *config, GError **error);
+/*
+ * Makes a backend that was just mapped begin as image (NULL: as it is), in two steps: what is mapped
+ * comes before the memory is bound to nodes, what is filled comes after it.
+ */
+bool ram_image_map(RamBackend *backend, const RamImage *image, GError **error);
+bool ram_image_fill(RamBackend *backend, const RamImage *image, GError **error);
 
 /* Tells the host what kind of pages the memory wants; also after it was mapped anew. */
 void ram_backend_advise(const RamBackend *backend);

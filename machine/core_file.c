@@ -3,6 +3,7 @@
 
 #include "hypervisor/debug.h"
 #include "hypervisor/ram_backend.h"
+#include "hypervisor/ram_lazy.h"
 #include "util/bytes.h"
 #include "util/error.h"
 
@@ -275,6 +276,12 @@ static bool write_window(const Writer *writer, Window *window, GError **error)
     return true;
 }
 
+/* RAM that came from a template which broke meanwhile is not what it should be. */
+static bool check_backend(const RamBackend *backend, GError **error)
+{
+    return !backend->lazy || ram_lazy_check(backend->lazy, error);
+}
+
 static bool write_range(const Writer *writer, const CoreRange *range, GError **error)
 {
     uint64_t at = range->block->backend_offset + range->offset;
@@ -294,7 +301,7 @@ static bool write_range(const Writer *writer, const CoreRange *range, GError **e
         }
         at = window.end;
     }
-    return true;
+    return check_backend(range->block->backend, error);
 }
 
 bool core_file_write(const CoreFile *core, const CoreSink *sink, atomic_uint_fast64_t *done,

@@ -93,7 +93,7 @@ static bool has_acpi(const Vm *vm)
 
 static bool microvm_map_memory(Vm *vm, const TemplateReader *template, GError **error)
 {
-    const RamSources sources = {vm->config, vm->fd_sets, template};
+    const RamSources sources = vm_ram_sources(vm, template);
     return ram_map(&sources, vm->memory, &ram_layout, error);
 }
 

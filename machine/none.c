@@ -12,7 +12,7 @@ static unsigned none_interrupt_pins(const VmConfig *config)
 
 static bool none_map_memory(Vm *vm, const TemplateReader *template, GError **error)
 {
-    const RamSources sources = {vm->config, vm->fd_sets, template};
+    const RamSources sources = vm_ram_sources(vm, template);
     static const RamLayout layout = {.low_end = UINT64_MAX, .high_base = UINT64_MAX};
 
     return ram_map(&sources, vm->memory, &layout, error);

@@ -49,7 +49,19 @@ bool option_set_uuid(OptionsParser *parser, const Option *option, const char *va
 /* ---- -incoming --------------------------------------------------------------------------- */
 
 static const char *const clock_names[] = {"auto", "catch-up", "freeze", NULL};
-static const char *const engine_names[] = {"auto", "map", "copy", "lazy", NULL};
+enum {
+    ENGINE_AUTO,
+    ENGINE_MAP,
+    ENGINE_COPY,
+    ENGINE_LAZY
+};
+static const char *const engine_names[] = {
+    [ENGINE_AUTO] = "auto",
+    [ENGINE_MAP] = "map",
+    [ENGINE_COPY] = "copy",
+    [ENGINE_LAZY] = "lazy",
+    NULL,
+};
 
 typedef struct IncomingProps {
     char *uri;
@@ -59,6 +71,8 @@ typedef struct IncomingProps {
     bool memory_given;
     bool mapped;
     bool mapped_given;
+    bool fill;
+    bool fill_given;
     uint64_t offset;
 } IncomingProps;
 
@@ -78,6 +92,10 @@ static const PropDesc incoming_props[] = {
      .type = PROP_BOOL,
      .offset = offsetof(IncomingProps, mapped),
      .given_offset = offsetof(IncomingProps, mapped_given)},
+    {.name = "fill",
+     .type = PROP_BOOL,
+     .offset = offsetof(IncomingProps, fill),
+     .given_offset = offsetof(IncomingProps, fill_given)},
     {.name = "offset", .type = PROP_SIZE, .offset = offsetof(IncomingProps, offset)},
 };
 
@@ -125,6 +143,13 @@ static bool check_incoming(PropBag *bag, GError **error)
         /* StratoVirt's word for the engine. */
         g_free(prop_bag_take(bag, "mapped"));
         prop_bag_add(bag, "memory", props.mapped ? "map" : "copy");
+    }
+    if (props.fill_given && (props.memory == ENGINE_MAP || props.memory == ENGINE_COPY)) {
+        return fail(error, VMM_ERROR_CONFIG,
+                    "fill is for memory that comes on demand: expected memory=lazy");
+    }
+    if (props.fill_given) {
+        prop_bag_set(bag, "fill", props.fill ? "on" : "off"); /* by whatever word it was said */
     }
     return check_uri(bag, error);
 }

@@ -84,7 +84,7 @@ const Option option_table[] = {
     {.name = "incoming", .argument = OPTION_VALUE, .group = OPTION_GROUP_BOOT,
      .set = option_set_incoming,
      .form = "file:PATH[,offset=N]|fd:N|exec:COMMAND|defer[,resume=on|off]"
-             "[,memory=map|copy][,mapped=on|off][,clock=catch-up|freeze]",
+             "[,memory=map|copy|lazy][,fill=on|off][,mapped=on|off][,clock=catch-up|freeze]",
      .default_text = "boot; else resume as it was saved, memory and clock chosen to fit",
      .help = "start from a template instead of booting: a folder, or a stream in a file, through a "
              "descriptor or from a command (without options behind it)"},

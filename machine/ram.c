@@ -9,11 +9,9 @@
 
 /* Where the next piece of RAM goes; pieces follow each other and step over the hole. */
 typedef struct Placement {
-    const VmConfig *config;
-    const FdSets *fd_sets;
+    const RamSources *sources;
     GuestMemory *memory;
     const RamLayout *layout;
-    const TemplateReader *template; /* NULL: RAM is zeroes */
     uint64_t next;
 } Placement;
 
@@ -38,29 +36,25 @@ static bool place_backend(Placement *p, RamBackend *backend, GError **error)
     return true;
 }
 
-/* Mapping is for RAM that nobody else sees; what is shared, or has pages of its own, is filled. */
-static bool choose_mode(const Placement *p, const RamBackendConfig *config, RamImageMode *ret_mode,
+/* How it becomes what the template has, as -incoming says. */
+static bool choose_mode(const RamSources *sources, const char *id, bool can_map, RamImage *image,
                         GError **error)
 {
-    bool can_map = ram_image_can_map(config);
+    static const RamImageMode modes[] = {
+        [INCOMING_MEMORY_AUTO] = RAM_IMAGE_AUTO,
+        [INCOMING_MEMORY_MAP] = RAM_IMAGE_MAP,
+        [INCOMING_MEMORY_COPY] = RAM_IMAGE_COPY,
+        [INCOMING_MEMORY_LAZY] = RAM_IMAGE_LAZY,
+    };
 
-    switch (vm_incoming_memory(p->config)) {
-    case INCOMING_MEMORY_AUTO:
-        *ret_mode = can_map ? RAM_IMAGE_MAP : RAM_IMAGE_COPY;
-        return true;
-    case INCOMING_MEMORY_MAP:
-        *ret_mode = RAM_IMAGE_MAP;
-        return can_map || fail(error, VMM_ERROR_CONFIG,
-                               "memory %s: is shared or a file, so a template cannot be mapped in "
-                               "its place: expected memory=copy",
-                               config->id);
-    case INCOMING_MEMORY_COPY:
-        *ret_mode = RAM_IMAGE_COPY;
-        return true;
-    case INCOMING_MEMORY_LAZY:
-        break;
-    }
-    return fail(error, VMM_ERROR_CONFIG, "-incoming memory=lazy: expected map or copy");
+    image->mode = modes[vm_incoming_memory(sources->config)];
+    image->on_demand = !vm_incoming_fill(sources->config);
+    image->trouble = sources->trouble;
+    return can_map || image->mode != RAM_IMAGE_MAP ||
+           fail(error, VMM_ERROR_CONFIG,
+                "memory %s: is shared or a file, so a template cannot be mapped in its place: "
+                "expected memory=copy or memory=lazy",
+                id);
 }
 
 static bool add_and_place(Placement *p, RamBackendConfig *config, GError **error)
@@ -68,9 +62,11 @@ static bool add_and_place(Placement *p, RamBackendConfig *config, GError **error
     RamImage image;
     RamBackend *backend;
 
-    if (p->template) {
-        if (!template_reader_image(p->template, config->id, config->size, &image, error) ||
-            !choose_mode(p, config, &image.mode, error)) {
+    const TemplateReader *template = p->sources->template;
+
+    if (template) {
+        if (!template_reader_image(template, config->id, config->size, &image, error) ||
+            !choose_mode(p->sources, config->id, ram_image_can_map(config), &image, error)) {
             return false;
         }
         if (image.fd < 0 && config->kind != RAM_FILE) {
@@ -88,7 +84,7 @@ static bool add_and_place(Placement *p, RamBackendConfig *config, GError **error
 /* RAM that no -object describes. */
 static bool place_plain(Placement *p, const char *id, uint64_t size, GError **error)
 {
-    const VmConfig *config = p->config;
+    const VmConfig *config = p->sources->config;
     RamBackendConfig ram = {
         .id = id,
         .kind = config->memory.path         ? RAM_FILE
@@ -96,7 +92,7 @@ static bool place_plain(Placement *p, const char *id, uint64_t size, GError **er
                                             : RAM_ANONYMOUS,
         .size = size,
         .path = config->memory.path,
-        .fd_sets = p->fd_sets,
+        .fd_sets = p->sources->fd_sets,
         .shared = config->machine.mem_share,
         .prealloc = config->memory.prealloc,
         .exclude_from_core = !config->machine.dump_guest_core,
@@ -108,7 +104,7 @@ static bool place_plain(Placement *p, const char *id, uint64_t size, GError **er
 /* RAM that -object memory-backend-* describes; its size must be what the user of it needs. */
 static bool place_object(Placement *p, const char *id, uint64_t size, GError **error)
 {
-    const PropBag *object = vm_config_find(p->config->objects, id);
+    const PropBag *object = vm_config_find(p->sources->config->objects, id);
     MemoryBackendConfig config;
     bool ok = false;
 
@@ -124,9 +120,9 @@ static bool place_object(Placement *p, const char *id, uint64_t size, GError **e
              config.size, size);
     } else {
         RamBackendConfig ram =
-            memory_backend_to_ram(&config, id, p->config->machine.dump_guest_core);
+            memory_backend_to_ram(&config, id, p->sources->config->machine.dump_guest_core);
 
-        ram.fd_sets = p->fd_sets;
+        ram.fd_sets = p->sources->fd_sets;
         ok = add_and_place(p, &ram, error);
     }
     memory_backend_clear(&config);
@@ -135,8 +131,8 @@ static bool place_object(Placement *p, const char *id, uint64_t size, GError **e
 
 static bool place_nodes(Placement *p, GError **error)
 {
-    for (guint i = 0; i < p->config->numa_nodes->len; i++) {
-        const NumaNode *node = p->config->numa_nodes->pdata[i];
+    for (guint i = 0; i < p->sources->config->numa_nodes->len; i++) {
+        const NumaNode *node = p->sources->config->numa_nodes->pdata[i];
         g_autofree char *id = g_strdup_printf("ram-node%u", node->id);
 
         if (node->size == 0) {
@@ -167,11 +163,9 @@ bool ram_map(const RamSources *sources, GuestMemory *memory, const RamLayout *la
 {
     const VmConfig *config = sources->config;
     Placement placement = {
-        .config = config,
-        .fd_sets = sources->fd_sets,
+        .sources = sources,
         .memory = memory,
         .layout = layout,
-        .template = sources->template,
     };
 
     if (nodes_have_backends(config)) {
@@ -181,4 +175,36 @@ bool ram_map(const RamSources *sources, GuestMemory *memory, const RamLayout *la
         return place_object(&placement, config->machine.memory_backend, config->memory.size, error);
     }
     return place_plain(&placement, "ram", config->memory.size, error);
+}
+
+static bool load_backend(const RamSources *sources, RamBackend *backend, GError **error)
+{
+    bool can_map = backend->fd < 0 && !backend->rom;
+    RamImage image;
+
+    if (!template_reader_image(sources->template, backend->id, backend->size, &image, error)) {
+        return false;
+    }
+    if (image.fd < 0) {
+        return backend->has_name ||
+               fail(error, VMM_ERROR_CONFIG,
+                    "memory %s: the template does not hold it: expected the file that does",
+                    backend->id);
+    }
+    return choose_mode(sources, backend->id, can_map, &image, error) &&
+           guest_mem_load_image(backend, &image, error);
+}
+
+bool ram_load(const RamSources *sources, GuestMemory *memory, GError **error)
+{
+    size_t count;
+    const RamBlock *blocks = guest_mem_blocks(memory, &count);
+
+    for (size_t i = 0; i < count; i++) {
+        /* A backend has a block of its beginning, and perhaps one behind the hole. */
+        if (blocks[i].backend_offset == 0 && !load_backend(sources, blocks[i].backend, error)) {
+            return false;
+        }
+    }
+    return true;
 }

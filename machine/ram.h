@@ -23,9 +23,13 @@ typedef struct RamSources {
     const VmConfig *config;
     const FdSets *fd_sets;          /* what paths may name */
     const TemplateReader *template; /* what RAM shows; NULL: zeroes */
+    RamTrouble trouble;             /* whom to tell that the template cannot be read any more */
 } RamSources;
 
 bool ram_map(const RamSources *sources, GuestMemory *memory, const RamLayout *layout,
              GError **error);
+
+/* All of RAM begins anew as the template has it; it was made before anybody knew which that is. */
+bool ram_load(const RamSources *sources, GuestMemory *memory, GError **error);
 
 #endif

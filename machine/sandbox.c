@@ -17,6 +17,7 @@
 static const char *const role_names[THREAD_ROLES] = {
     [THREAD_MAIN] = "main",     [THREAD_VCPU] = "vcpu",           [THREAD_LOOP] = "loop",
     [THREAD_WORKER] = "worker", [THREAD_MIGRATION] = "migration", [THREAD_PREALLOC] = "prealloc",
+    [THREAD_FILL] = "fill",
 };
 
 /* For the handler: like the filter, a property of the thread. */

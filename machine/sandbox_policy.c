@@ -19,18 +19,20 @@
 #define W     ROLE_WORKER
 #define G     ROLE_MIGRATION
 #define P     ROLE_PREALLOC
-#define EVERY (M | V | L | W | G | P)
+#define F     ROLE_FILL
+#define EVERY (M | V | L | W | G | P | F)
 #define FILES (M | L | W | G)
 
 unsigned sandbox_admits(ThreadRole role)
 {
     static const uint8_t admits[THREAD_ROLES] = {
-        [THREAD_MAIN] = M | L | W | G | P,
+        [THREAD_MAIN] = M | L | W | G | P | F,
         [THREAD_VCPU] = V,
         [THREAD_LOOP] = L | W,
         [THREAD_WORKER] = W,
         [THREAD_MIGRATION] = G,
         [THREAD_PREALLOC] = P,
+        [THREAD_FILL] = F,
     };
 
     return admits[role];
@@ -72,7 +74,8 @@ static const SandboxCheck more_filters = {
 static const SandboxCheck own_process = {.arg = 0, .mask = UINT32_MAX, .own_pid = true};
 
 /* Numbers that the headers of older kernels lack. */
-#define SCAN_PAGE_MAP _IOC(_IOC_READ | _IOC_WRITE, 'f', 16, 96) /* PAGEMAP_SCAN */
+#define SCAN_PAGE_MAP   _IOC(_IOC_READ | _IOC_WRITE, 'f', 16, 96) /* PAGEMAP_SCAN */
+#define USERFAULTFD_NEW _IO(0xAA, 0)
 
 static const SandboxValue ioctl_request[] = {
     {KVM_RUN, V},
@@ -106,12 +109,13 @@ static const SandboxValue ioctl_request[] = {
     {BLKDISCARD, L | W},
     {BLKZEROOUT, L | W},
     {SCAN_PAGE_MAP, M | G},
-    {UFFDIO_API, M | G},
-    {UFFDIO_REGISTER, M | G},
-    {UFFDIO_UNREGISTER, M | G},
-    {UFFDIO_COPY, M | G},
-    {UFFDIO_ZEROPAGE, M | G},
-    {UFFDIO_WAKE, M | G},
+    {USERFAULTFD_NEW, M},
+    {UFFDIO_API, M},
+    {UFFDIO_REGISTER, M},
+    {UFFDIO_UNREGISTER, F},
+    {UFFDIO_COPY, F},
+    {UFFDIO_ZEROPAGE, F},
+    {UFFDIO_WAKE, F},
 };
 static const SandboxValues ioctl_requests = SANDBOX_TABLE(value, ioctl_request);
 static const SandboxCheck known_requests = {
@@ -158,10 +162,10 @@ static const SandboxRule rules[] = {
     SANDBOX_ALLOW(epoll_pwait, M | L),
     SANDBOX_ALLOW(epoll_pwait2, M | L),
     SANDBOX_ALLOW(eventfd2, M | L | G),
-    SANDBOX_ALLOW(ppoll, M | V | L | G),
+    SANDBOX_ALLOW(ppoll, M | V | L | G | F),
 
     /* descriptors and files */
-    SANDBOX_ALLOW(close, M | V | L | W | G),
+    SANDBOX_ALLOW(close, M | V | L | W | G | F),
     SANDBOX_ALLOW(dup, M | G),
     SANDBOX_ALLOW(dup3, M | G),
     SANDBOX_ALLOW(fallocate, FILES),
@@ -174,16 +178,16 @@ static const SandboxRule rules[] = {
     SANDBOX_ALLOW(io_uring_enter, M | L),
     SANDBOX_ALLOW(io_uring_register, M | L),
     SANDBOX_ALLOW(io_uring_setup, M | L),
-    SANDBOX_CHECKED(ioctl, M | V | L | W | G, known_requests),
-    SANDBOX_ALLOW(lseek, FILES),
+    SANDBOX_CHECKED(ioctl, M | V | L | W | G | F, known_requests),
+    SANDBOX_ALLOW(lseek, FILES | F),
     SANDBOX_ALLOW(newfstatat, M | L | W | G),
-    SANDBOX_ALLOW(pread64, FILES),
+    SANDBOX_ALLOW(pread64, FILES | F),
     SANDBOX_ALLOW(preadv, FILES),
     SANDBOX_ALLOW(preadv2, FILES),
     SANDBOX_ALLOW(pwrite64, FILES),
     SANDBOX_ALLOW(pwritev, FILES),
     SANDBOX_ALLOW(pwritev2, FILES),
-    SANDBOX_ALLOW(read, M | V | L | W | G),
+    SANDBOX_ALLOW(read, M | V | L | W | G | F),
     SANDBOX_ALLOW(readv, M | V | L | W | G),
     SANDBOX_ALLOW(sync_file_range, FILES),
     SANDBOX_ALLOW(writev, M | V | L | W | G),
@@ -231,7 +235,7 @@ static const SandboxRule rules[] = {
     SANDBOX_ALLOW(memfd_create, G),
     SANDBOX_ALLOW(mincore, M | G),
     SANDBOX_ALLOW(pipe2, M | G),
-    SANDBOX_ALLOW(userfaultfd, M | G),
+    SANDBOX_ALLOW(userfaultfd, M),
     SANDBOX_ALLOW(wait4, M | G),
 };
 

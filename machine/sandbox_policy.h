@@ -23,6 +23,7 @@
 #define ROLE_WORKER    (1u << THREAD_WORKER)
 #define ROLE_MIGRATION (1u << THREAD_MIGRATION)
 #define ROLE_PREALLOC  (1u << THREAD_PREALLOC)
+#define ROLE_FILL      (1u << THREAD_FILL)
 
 /* What an argument may be, and for whom. */
 typedef struct SandboxValue {

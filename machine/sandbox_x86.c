@@ -19,7 +19,7 @@ static const SandboxRule rules[] = {
     SANDBOX_ALLOW(dup2, FILES),
     SANDBOX_ALLOW(epoll_wait, M | ROLE_LOOP),
     SANDBOX_ALLOW(mkdir, FILES),
-    SANDBOX_ALLOW(poll, M | V | ROLE_LOOP | ROLE_MIGRATION),
+    SANDBOX_ALLOW(poll, M | V | ROLE_LOOP | ROLE_MIGRATION | ROLE_FILL),
     SANDBOX_ALLOW(readlink, FILES),
     SANDBOX_ALLOW(rename, FILES),
     SANDBOX_ALLOW(rmdir, FILES),

@@ -10,6 +10,7 @@
 #include "machine/machines.h"
 #include "machine/sandbox.h"
 #include "machine/vm_migration.h"
+#include "machine/vm_reset.h"
 #include "util/error.h"
 #include "util/trace.h"
 
@@ -142,10 +143,12 @@ Vm *vm_new(const VmConfig *config, Loop *loop, const VmEventSink *events, VmOrig
     vm->state = config->incoming.uri ? RUN_STATE_INMIGRATE : RUN_STATE_PRELAUNCH;
     vm->migration = migration_new(loop, events, &vm_migration, vm);
     mutex_init(&vm->request_lock);
+    mutex_init(&vm->trouble_lock);
     vm->fd_sets = fds_new(config, error);
     if (!vm->fd_sets || !vm_build(vm, origin ? origin : &nothing, error)) {
         return NULL;
     }
+    vm_take_ram_trouble(vm, true);
     return g_steal_pointer(&vm);
 }
 
@@ -158,6 +161,7 @@ void vm_free(Vm *vm)
     if (!vm) {
         return;
     }
+    vm_take_ram_trouble(vm, false);
     migration_free(vm->migration);
     guest_dump_free(vm->dump);
     if (vm->emptying) {
@@ -182,6 +186,7 @@ void vm_free(Vm *vm)
         g_free(vm->request_text[i]);
     }
     mutex_fini(&vm->request_lock);
+    mutex_fini(&vm->trouble_lock);
     g_free(vm);
 }
 

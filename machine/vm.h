@@ -26,6 +26,7 @@
 #include "hypervisor/vcpu.h"
 #include "machine/backends.h"
 #include "machine/config.h"
+#include "machine/ram.h"
 #include "machine/runstate.h"
 #include "migration/migration.h"
 #include "util/clock.h"
@@ -96,9 +97,10 @@ typedef struct MachineOps {
 typedef enum {
     VM_REQUEST_RESET,
     VM_REQUEST_SHUTDOWN,
-    VM_REQUEST_EXIT,   /* end the process with exit_status, whatever -no-shutdown says */
-    VM_REQUEST_PANIC,  /* the guest says it panicked */
-    VM_REQUEST_FAILED, /* a vCPU cannot go on */
+    VM_REQUEST_EXIT,       /* end the process with exit_status, whatever -no-shutdown says */
+    VM_REQUEST_PANIC,      /* the guest says it panicked */
+    VM_REQUEST_FAILED,     /* a vCPU cannot go on */
+    VM_REQUEST_RAM_FAILED, /* what RAM was to hold is not to be had any more */
     VM_REQUEST_DISK_ERROR,
     VM_REQUEST_DEBUG, /* a vCPU stopped for a debugger */
     VM_REQUEST_COUNT,
@@ -147,6 +149,10 @@ struct Vm {
     GThread *emptying; /* of a reset that the guest asked for */
     int exit_status;
 
+    Mutex trouble_lock;
+    /* guarded by trouble_lock */
+    bool takes_trouble; /* of RAM: there are vCPUs to stop */
+
     Mutex request_lock;
     /* guarded by request_lock */
     uint32_t requests; /* bit per VmRequestKind */
@@ -159,7 +165,7 @@ Hypervisor *vm_hypervisor_new(const VmConfig *config, GError **error);
 
 /* What a VM starts with; all of it may be NULL. */
 typedef struct VmOrigin {
-    Hypervisor *hypervisor;         /* vm_new takes it, even if it fails; NULL: one is made */
+    Hypervisor *hypervisor;   /* vm_new takes it, even if it fails; NULL: one is made */
     TemplateReader *template; /* RAM shows it; needed until the VM is loaded */
 } VmOrigin;
 
@@ -193,22 +199,8 @@ bool vm_stop(Vm *vm, RunState state, GError **error);
 void vm_leave_save(Vm *vm, RunState state);
 void vm_leave_load(Vm *vm, bool runs);
 
-/*
- * A reset, in three parts, for giving back RAM takes as long as much of it was touched:
- *
- *     main loop    vm_reset_begin    vCPUs stand still, devices are as after power-on
- *     any thread   vm_reset_empty    RAM is given back
- *     main loop    vm_reset_end      what the guest boots from is there; the VM runs on if it is to
- *
- * In between the VM may be stopped and continued, which shows at the end.  A reset that cannot begin
- * leaves the VM as it was; one that fails at the end leaves nothing that could run.  reason as QMP
- * spells it ("host-qmp-system-reset").
- */
-bool vm_reset_begin(Vm *vm, GError **error);
-void vm_reset_empty(const Vm *vm);
-bool vm_reset_end(Vm *vm, bool from_guest, const char *reason, GError **error);
-
-bool vm_reset(Vm *vm, bool from_guest, const char *reason, GError **error); /* all at once */
+/* All at once; vm_reset.h has it in parts.  reason as QMP spells it ("host-qmp-system-reset"). */
+bool vm_reset(Vm *vm, bool from_guest, const char *reason, GError **error);
 bool vm_check_not_resetting(const Vm *vm, GError **error);
 
 /* Presses the power button. */
@@ -240,6 +232,10 @@ IrqLine vm_wire(Vm *vm, IrqLine wire, unsigned line);
 
 /* Fills device_context and virtio_host, through which devices reach their VM; vm_devices.c. */
 void vm_lend_to_devices(Vm *vm);
+
+/* What the VM's RAM is made from (template may be NULL), and whether RAM that fails stops the VM. */
+RamSources vm_ram_sources(Vm *vm, const TemplateReader *template);
+void vm_take_ram_trouble(Vm *vm, bool takes);
 
 /* What vCPU exits turn into; vm_exit.c. */
 extern const VcpuHooks vm_vcpu_hooks;

@@ -51,4 +51,7 @@ typedef enum {
 } IncomingMemory;
 IncomingMemory vm_incoming_memory(const VmConfig *config);
 
+/* Does RAM that is filled on demand get the rest as well? */
+bool vm_incoming_fill(const VmConfig *config);
+
 #endif

@@ -5,6 +5,7 @@
  */
 #include "machine/guest_dump.h"
 #include "machine/vm.h"
+#include "machine/vm_reset.h"
 
 #include "util/log.h"
 #include "util/thread.h"
@@ -117,14 +118,27 @@ static void act_on_panic(Vm *vm, const VmRequest *request)
     }
 }
 
-static void act_on_failed(Vm *vm, const VmRequest *request)
+static void stop_on_failure(Vm *vm, const char *event, const char *text)
 {
     json_object *data = json_object_new_object();
 
-    log_line(LOG_LEVEL_ERROR, "%s", request->text);
-    json_object_object_add(data, "reason", json_object_new_string(request->text));
-    event_raise(vm->events, "VCPU_FAILED", data);
+    log_line(LOG_LEVEL_ERROR, "%s", text);
+    json_object_object_add(data, "reason", json_object_new_string(text));
+    event_raise(vm->events, event, data);
     vm_stop(vm, RUN_STATE_INTERNAL_ERROR, NULL);
+}
+
+static void act_on_failed(Vm *vm, const VmRequest *request)
+{
+    stop_on_failure(vm, "VCPU_FAILED", request->text);
+}
+
+/* It may have been made anew since, by a reset. */
+static void act_on_ram_failed(Vm *vm, const VmRequest *request)
+{
+    if (!guest_mem_check(vm->memory, NULL)) {
+        stop_on_failure(vm, "RAM_FAILED", request->text);
+    }
 }
 
 static void act_on_disk_error(Vm *vm, const VmRequest *request)
@@ -143,9 +157,13 @@ typedef void (*RequestFn)(Vm *vm, const VmRequest *request);
 
 /* In the order they are acted on when several are there at once. */
 static const RequestFn request_table[VM_REQUEST_COUNT] = {
-    [VM_REQUEST_RESET] = act_on_reset,   [VM_REQUEST_SHUTDOWN] = act_on_shutdown,
-    [VM_REQUEST_EXIT] = act_on_exit,     [VM_REQUEST_PANIC] = act_on_panic,
-    [VM_REQUEST_FAILED] = act_on_failed, [VM_REQUEST_DISK_ERROR] = act_on_disk_error,
+    [VM_REQUEST_RESET] = act_on_reset,
+    [VM_REQUEST_SHUTDOWN] = act_on_shutdown,
+    [VM_REQUEST_EXIT] = act_on_exit,
+    [VM_REQUEST_PANIC] = act_on_panic,
+    [VM_REQUEST_FAILED] = act_on_failed,
+    [VM_REQUEST_RAM_FAILED] = act_on_ram_failed,
+    [VM_REQUEST_DISK_ERROR] = act_on_disk_error,
     [VM_REQUEST_DEBUG] = act_on_debug,
 };
 
@@ -229,4 +247,36 @@ void vm_catch_up_requests(Vm *vm)
     if (vm_has_requests(vm)) {
         loop_post(vm->loop, handle_requests, vm);
     }
+}
+
+/*
+ * RAM is there before the rest of the VM and after it.  What it reports before is found when the load
+ * ends (guest_mem_check).
+ */
+static void report_ram_trouble(void *opaque, const char *why)
+{
+    Vm *vm = opaque;
+
+    mutex_lock(&vm->trouble_lock);
+    if (vm->takes_trouble) {
+        vm_request(vm, &(VmRequest){.kind = VM_REQUEST_RAM_FAILED, .text = why});
+    }
+    mutex_unlock(&vm->trouble_lock);
+}
+
+void vm_take_ram_trouble(Vm *vm, bool takes)
+{
+    mutex_lock(&vm->trouble_lock);
+    vm->takes_trouble = takes;
+    mutex_unlock(&vm->trouble_lock);
+}
+
+RamSources vm_ram_sources(Vm *vm, const TemplateReader *template)
+{
+    return (RamSources){
+        .config = vm->config,
+        .fd_sets = vm->fd_sets,
+        .template = template,
+        .trouble = {.report = report_ram_trouble, .opaque = vm},
+    };
 }

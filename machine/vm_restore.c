@@ -12,6 +12,7 @@
  */
 #include "hypervisor/vcpu_arch.h"
 #include "hypervisor/vm_state.h"
+#include "machine/ram.h"
 #include "machine/sandbox.h"
 #include "machine/template_config.h"
 #include "machine/vm.h"
@@ -50,6 +51,11 @@ IncomingMemory vm_incoming_memory(const VmConfig *config)
         }
     }
     return INCOMING_MEMORY_AUTO;
+}
+
+bool vm_incoming_fill(const VmConfig *config)
+{
+    return strcmp(incoming_word(config, "fill"), "off") != 0;
 }
 
 static ClockPolicy clock_policy(const VmConfig *config)
@@ -231,44 +237,12 @@ static bool check_counts(const Vm *vm, const TemplateReader *reader, GError **er
 
 /* ---- RAM of a VM that was built first ------------------------------------------------------- */
 
-static bool load_block(Vm *vm, const TemplateReader *reader, const RamBlock *block, GError **error)
-{
-    const RamBackend *backend = block->backend;
-    RamImage image;
-    FilePart part;
-
-    if (!template_reader_image(reader, backend->id, backend->size, &image, error)) {
-        return false;
-    }
-    if (image.fd < 0) {
-        return backend->has_name ||
-               fail(error, VMM_ERROR_CONFIG,
-                    "memory %s: the template does not hold it: expected the file that does",
-                    backend->id);
-    }
-    part = (FilePart){
-        .fd = image.fd,
-        .name = image.name,
-        .offset = image.offset + block->backend_offset,
-        .len = block->size,
-    };
-    return guest_mem_load_file(vm->memory, block->base, &part, error);
-}
-
 static bool load_ram_in_place(Vm *vm, const TemplateReader *reader, GError **error)
 {
-    size_t count;
-    const RamBlock *blocks = guest_mem_blocks(vm->memory, &count);
+    const RamSources sources = vm_ram_sources(vm, reader);
 
-    if (vm->ever_reset && !guest_mem_clear(vm->memory, error)) {
-        return false;
-    }
-    for (size_t i = 0; i < count; i++) {
-        if (!load_block(vm, reader, &blocks[i], error)) {
-            return false;
-        }
-    }
-    return true;
+    return (!vm->ever_reset || guest_mem_clear(vm->memory, error)) &&
+           ram_load(&sources, vm->memory, error);
 }
 
 /* ---- devices and vCPUs ---------------------------------------------------------------------- */
@@ -412,7 +386,7 @@ static bool load_everything(Vm *vm, const TemplateReader *reader, bool in_place,
     return load_record(vm, reader, ret_record, error) &&
            load_devices(vm, reader, in_place, error) && load_time(vm, reader, error) &&
            hypervisor_settle(vm->hypervisor, error) && load_vcpus(vm, reader, error) &&
-           tell_devices(vm, ret_record, error);
+           tell_devices(vm, ret_record, error) && guest_mem_check(vm->memory, error);
 }
 
 bool vm_load(void *opaque, const TemplateReader *reader, bool in_place, GError **error)

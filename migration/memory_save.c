@@ -2,6 +2,7 @@
 #include "migration/memory_save.h"
 
 #include "hypervisor/ram_backend.h"
+#include "hypervisor/ram_lazy.h"
 #include "util/bytes.h"
 #include "util/error.h"
 #include "util/lock.h"
@@ -161,13 +162,27 @@ static bool save_chunk(void *opaque, const MemoryChunk *chunk, GError **error)
     return true;
 }
 
+/* RAM that came from a template which broke meanwhile is not what it should be. */
+static bool check_ram(const MemorySave *save, GError **error)
+{
+    for (uint32_t i = 0; i < save->map->num_images; i++) {
+        RamLazy *lazy = save->ram[i]->lazy;
+
+        if (lazy && !ram_lazy_check(lazy, error)) {
+            return false;
+        }
+    }
+    return true;
+}
+
 bool memory_save_run(const MemorySave *save, GError **error)
 {
     Work work = {.save = save, .pace = {.bandwidth = save->bandwidth}};
     bool ok;
 
     mutex_init(&work.pace.lock);
-    ok = memory_each_chunk(save->map, save->threads, save_chunk, &work, error);
+    ok = memory_each_chunk(save->map, save->threads, save_chunk, &work, error) &&
+         check_ram(save, error);
     mutex_fini(&work.pace.lock);
     return ok;
 }

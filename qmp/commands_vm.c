@@ -3,6 +3,7 @@
 #include "machine/vm.h"
 
 #include "machine/guest_dump.h"
+#include "machine/vm_reset.h"
 #include "qmp/generated.h"
 #include "qmp/human.h"
 #include "qmp/work.h"

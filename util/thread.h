@@ -23,6 +23,7 @@ typedef enum {
     THREAD_WORKER,    /* file I/O for a loop */
     THREAD_MIGRATION, /* RAM to a file, or from one */
     THREAD_PREALLOC,  /* touches RAM and ends */
+    THREAD_FILL,      /* RAM that comes when it is touched */
     THREAD_ROLES,
 } ThreadRole;
 

@@ -16,7 +16,9 @@ which this script sends at once in mode plain.  In mode restore it first saves t
 and ends it, and the payload goes on in a new one that is restored from it; in mode generations the
 new one is saved and restored again, ten times over.  Mode stream moves it twice through a
 stream instead: into a file by way of a pipe that getfd passes, behind something else in it, and back
-from a descriptor; then into a file of its own, and back from that.  The text of a line `INPUT TEXT` it sends back
+from a descriptor; then into a file of its own, and back from that.  In mode lazy it moves a few times
+through a folder, with RAM that comes on demand, and every other time with none that was not asked for.
+The text of a line `INPUT TEXT` it sends back
 as it is.  Everything that a case printed is kept under --logs.
 """
 
@@ -221,8 +223,20 @@ class Folder:
         return f"file:{self.path}", None
 
 
+class LazyFolder(Folder):
+    """RAM comes when it is touched; every other time nothing else ever does."""
+
+    def __init__(self, folder):
+        super().__init__(folder)
+        self.fills = False
+
+    def incoming(self):
+        self.fills = not self.fills
+        return f"file:{self.path},memory=lazy,fill={'on' if self.fills else 'off'}", None
+
+
 class Stream:
-    """The same as one stream.  The file has a header of somebody else's in front of it every other
+    """A folder's content as one stream.  The file has a header of somebody else's in front of it every other
     time; its length is no multiple of anything."""
 
     is_taken_later = True  # while QMP answers already
@@ -311,7 +325,7 @@ class Play:
 GENERATIONS = 10
 # How often it moves at each migrate point, and how.
 MODES = {"plain": (0, Folder), "restore": (1, Folder), "generations": (GENERATIONS, Folder),
-         "stream": (2, Stream)}
+         "stream": (2, Stream), "lazy": (4, LazyFolder)}
 
 
 def judge(case, outcome):

@@ -6,9 +6,10 @@ from pathlib import Path
 
 SOURCES = ("machine/sandbox_policy.c", "machine/sandbox_x86.c", "machine/sandbox_arm64.c")
 DOCUMENT = "docs/security.md"
-LETTERS = {"M": "main", "V": "vcpu", "L": "loop", "W": "worker", "G": "migration", "P": "prealloc"}
+LETTERS = {"M": "main", "V": "vcpu", "L": "loop", "W": "worker", "G": "migration", "P": "prealloc",
+           "F": "fill"}
 RULE = re.compile(r"SANDBOX_(?:ALLOW|CHECKED|ANSWERED)\(([a-z0-9_]+), ([^,()]+)")
-VALUE = re.compile(r"^    \{((?:KVM|TC|TIO|BLK|SCAN|UFFD)[A-Z0-9_]+), ([^}]+)\},", re.M)
+VALUE = re.compile(r"^    \{((?:KVM|TC|TIO|BLK|SCAN|UFFD|USERFAULTFD)[A-Z0-9_]+), ([^}]+)\},", re.M)
 MACRO = re.compile(r"^#define ([A-Z]+) +(\([A-Z_ |]+\))$", re.M)
 LINE = re.compile(r"^\| `(\w+)` \| ([^|]*) \| (.*) \|$", re.M)
 

@@ -158,6 +158,11 @@ START_TEST(a_restore_needs_no_machine_options)
     ck_assert(!config->given.machine);
     ck_assert(!config->given.memory);
 
+    g_autoptr(VmConfig) lazy = accept("-incoming file:/t,memory=lazy,fill=no");
+
+    ck_assert_str_eq(prop_bag_get(lazy->incoming.options, "memory"), "lazy");
+    ck_assert_str_eq(prop_bag_get(lazy->incoming.options, "fill"), "off");
+
     g_autoptr(VmConfig) exec = accept("-incoming 'exec:cat a,b | gzip -d --x=y,z'");
 
     ck_assert_str_eq(exec->incoming.uri, "exec:cat a,b | gzip -d --x=y,z");
@@ -696,6 +701,8 @@ START_TEST(mistakes_are_named)
          "-incoming: incoming: unknown property 'memroy'; did you mean 'memory'?"},
         {"-incoming file:x,memory=map,mapped=on",
          "-incoming: mapped and memory say the same thing: expected one of them"},
+        {"-incoming file:x,memory=copy,fill=off",
+         "-incoming: fill is for memory that comes on demand: expected memory=lazy"},
         {"-incoming '{\"addr\":{\"transport\":\"rdma\"}}'",
          "-incoming: channel address with transport 'rdma': expected a complete one of socket "
          "(unix, inet, fd), file or exec"},

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Commands that take long, what is answered meanwhile, and how they end. */
+#include "machine/vm_reset.h"
 #include "qmp/work.h"
 
 #include "tests/support/qmp_work_bench.h"

@@ -48,7 +48,9 @@ static const Way ways[] = {
     {RAM_ANONYMOUS, false, RAM_IMAGE_MAP}, {RAM_ANONYMOUS, false, RAM_IMAGE_COPY},
     {RAM_ANONYMOUS, true, RAM_IMAGE_COPY}, {RAM_MEMFD, true, RAM_IMAGE_COPY},
     {RAM_MEMFD, false, RAM_IMAGE_COPY},    {RAM_FILE, true, RAM_IMAGE_COPY},
-    {RAM_FILE, false, RAM_IMAGE_COPY},
+    {RAM_FILE, false, RAM_IMAGE_COPY},     {RAM_ANONYMOUS, false, RAM_IMAGE_AUTO},
+    {RAM_MEMFD, true, RAM_IMAGE_AUTO},     {RAM_MEMFD, false, RAM_IMAGE_AUTO},
+    {RAM_FILE, true, RAM_IMAGE_AUTO},
 };
 
 typedef struct Bench {
