@@ -116,8 +116,8 @@ static bool run_vm(const VmConfig *config, VmOrigin *origin, Daemon *daemon, int
          listen_to_test(vm, &qtest, error) && listen_to_debugger(vm, &gdb, error) &&
          start(vm, origin->template, &stream, error) && daemon_ready(daemon, error);
     if (ok) {
-        g_clear_pointer(&origin->template,
-                        template_reader_free); /* a copy of a stream is not kept */
+        /* A stream was unpacked for it: once RAM has it, nobody needs the rest. */
+        g_clear_pointer(&origin->template, template_reader_free);
         signals_watch(&signals, vm);
         loop_run(loop);
         *ret_status = vm->exit_status;
