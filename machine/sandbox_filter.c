@@ -199,6 +199,13 @@ static void enter_rules(const SandboxRules *rules, size_t first, unsigned roles,
     }
 }
 
+static size_t add_stretch(Stretch *stretches, size_t count, uint32_t start, const SandboxRule *rule)
+{
+    g_assert(count < MAX_STRETCHES);
+    stretches[count] = (Stretch){.start = start, .rule = rule};
+    return count + 1;
+}
+
 /* Neighbours that come to the same are one stretch; the last one has no end. */
 static size_t stretch_rules(unsigned roles, Stretch *stretches)
 {
@@ -212,8 +219,7 @@ static size_t stretch_rules(unsigned roles, Stretch *stretches)
         const SandboxRule *before = count > 0 ? stretches[count - 1].rule : NULL;
 
         if (count == 0 || (rule != before && !(is_plain(rule) && is_plain(before)))) {
-            g_assert(count < MAX_STRETCHES);
-            stretches[count++] = (Stretch){.start = number, .rule = rule};
+            count = add_stretch(stretches, count, number, rule);
         }
     }
     return count;

@@ -78,13 +78,9 @@ static bool translate(Vcpu *vcpu, void *opaque, GError **error)
 size_t vm_translate(Vm *vm, unsigned vcpu, uint64_t address, uint64_t *ret_pages, size_t count,
                     GError **error)
 {
-    Translation t = {
-        .memory = vm->memory,
-        .address = address,
-        .pages = ret_pages,
-        .count = count,
-    };
+    Translation t = {.memory = vm->memory, .address = address, .count = count};
 
+    t.pages = ret_pages;
     return call_vcpu(vm, vcpu, translate, &t, error) ? t.found : 0;
 }
 
