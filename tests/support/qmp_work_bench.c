@@ -53,12 +53,14 @@ void qmp_work_bench_expect(QmpWorkBench *work, const char *command, const char *
 
 void qmp_work_bench_hear(QmpWorkBench *work, GString *said)
 {
-    g_autofree char *text = NULL;
-
     loop_run(work->bench.loop);
-    qmp_session_run(work->session);
-    text = qmp_bench_read(work->session);
-    g_string_append(said, text);
+    do {
+        g_autofree char *text = NULL;
+
+        qmp_session_run(work->session);
+        text = qmp_bench_read(work->session);
+        g_string_append(said, text);
+    } while (qmp_session_is_ready(work->session)); /* a turn of its has an end */
 }
 
 void qmp_work_bench_expect_later(QmpWorkBench *work, const char *answer)
