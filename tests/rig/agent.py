@@ -30,6 +30,8 @@ class Job:
         self.request = request
         self.input: queue.SimpleQueue = queue.SimpleQueue()
         self.process = None
+        self.lock = threading.Lock()
+        self.early_signal = 0
         self.terminal = -1
 
     def start(self) -> None:
@@ -48,9 +50,9 @@ class Job:
         where = {"env": environment, "cwd": request.get("cwd"), "start_new_session": True}
         if request.get("terminal"):
             return self.run_on_terminal(where)
-        self.process = subprocess.Popen(
+        self.begin(subprocess.Popen(
             request["argv"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-            bufsize=0, **where)
+            bufsize=0, **where))
         threading.Thread(target=self.feed, args=(self.process.stdin.fileno(),),
                          daemon=True).start()
         pumps = [threading.Thread(target=self.pump, args=(stream.fileno(), kind), daemon=True)
@@ -67,9 +69,9 @@ class Job:
     def run_on_terminal(self, where) -> int:
         self.terminal, inner = pty.openpty()
         self.resize(self.request["terminal"])
-        self.process = subprocess.Popen(
+        self.begin(subprocess.Popen(
             self.request["argv"], stdin=inner, stdout=inner, stderr=inner,
-            preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0), **where)
+            preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0), **where))
         os.close(inner)
         threading.Thread(target=self.feed, args=(self.terminal,), daemon=True).start()
         self.pump(self.terminal, wire.OUTPUT)
@@ -111,8 +113,19 @@ class Job:
                 self.link.send(wire.OUTPUT, self.number, data)
         return 0
 
+    def begin(self, process) -> None:
+        """It is there; so a signal that came before it can be delivered."""
+        with self.lock:
+            self.process = process
+        if self.early_signal:
+            self.kill(self.early_signal)
+
     def kill(self, number: int) -> None:
-        if self.process and self.process.poll() is None:
+        with self.lock:
+            if not self.process:
+                self.early_signal = number
+                return
+        if self.process.poll() is None:
             try:
                 os.killpg(self.process.pid, number)
             except ProcessLookupError:
