@@ -109,9 +109,10 @@ class Runner:
 
         A host that hangs, or is seen to mix up its own registers with a guest's (Host.mixed_up), says
         nothing about the case, so it gets HOST_TRIES of them.  Nested guests
-        of the emulated processor lose a wake-up now and then under QEMU too, so a stall does not
-        tell whose fault it is: a case that passes only at the second try is no pass, it is skipped
-        with that reason.  A wrong answer is a failure at once.
+        of the emulated processor lose a wake-up now and then under QEMU too, and the same mix-up can
+        end in a triple fault, so neither a stall nor that tells whose fault it is: a case that passes
+        only at the second try is no pass, it is skipped with that reason.  A wrong answer is a failure
+        at once.
         """
         stalls = failed_hosts = 0
         while True:
@@ -128,7 +129,8 @@ class Runner:
                 print(f"#   {line}", flush=True)
             self.drop_host()
         if outcome == "ok" and stalls:
-            outcome, detail = "skip", "stalled, then passed on a fresh host: proves neither"
+            outcome = "skip"
+            detail = "stalled or ended in a triple fault, then passed on a fresh host: proves neither"
         self.report(outcome, case.sentence, seconds, detail)
 
     def attempt(self, case: Case):
@@ -140,6 +142,7 @@ class Runner:
         self.watch, self.limit = self.lab.host.stopwatch(), case.limit
         signal.setitimer(signal.ITIMER_REAL, case.limit)
         try:
+            self.lab.host.forget()
             case.body(self.lab, **case.arguments)
             outcome = "ok"
         except Skip as reason:
@@ -151,8 +154,9 @@ class Runner:
             if isinstance(error, TimeoutError):
                 self.lab.host.examine(case.sentence)
             stalled = isinstance(error, TimeoutError) and self.lab.host.guest_words
-            outcome = "stalled" if stalled else "not ok"
-            detail = traceback.format_exc() + self.consoles()
+            shut_down = self.lab.host.shut_down()
+            outcome = "stalled" if stalled or shut_down else "not ok"
+            detail = f"{shut_down}\n{traceback.format_exc()}{self.consoles()}".lstrip()
             mix_up = self.lab.host.mixed_up()
             if mix_up:
                 outcome = "host failed"

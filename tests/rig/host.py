@@ -39,6 +39,8 @@ START_LIMIT = 120
 EXAMINE = Path(__file__).with_name("host-examine")
 EXAMINE_LIMIT = 20
 CPU = "EPYC,+svm,+npt"
+TRACE = "/sys/kernel/tracing/trace"  # of mixup.py
+SHUTDOWN = " reason shutdown "
 SCRATCH_SIZE = "16G"  # sparse
 KERNEL_LINE = "console=ttyS0 panic=-1 quiet mitigations=off tsc=reliable random.trust_cpu=on"
 # QEMU clears one interrupt flag of a processor, without a lock, whenever a nested guest leaves;
@@ -121,8 +123,15 @@ class Host:
         if not self.commands.closed:
             self.commands.write(f"{time.monotonic() - self.started:8.2f} {text}\n")
 
+    def forget(self) -> None:
+        """What a guest did so far is not looked at any more."""
+
     def mixed_up(self) -> str:
         """Says so if the host has given a guest what is not the guest's; else nothing."""
+        return ""
+
+    def shut_down(self) -> str:
+        """Says so if a guest ended in a triple fault; else nothing."""
         return ""
 
     def examine(self, why: str) -> None:
@@ -276,13 +285,22 @@ class EmulatedHost(Host):
             *self.extra,
         ]
 
+    def forget(self) -> None:
+        self.run(f"echo > {TRACE}")
+
     def mixed_up(self) -> str:
         """The first exit of a guest that had the host's registers (mixup.py)."""
+        return next((exit for exit in self.kept_exits() if SHUTDOWN not in exit), "")
+
+    def shut_down(self) -> str:
+        return next((exit for exit in self.kept_exits() if SHUTDOWN in exit), "")
+
+    def kept_exits(self) -> list:
         try:
-            kept = self.run("sed -n '/^#/!{p;q}' /sys/kernel/tracing/trace", timeout=EXAMINE_LIMIT)
+            kept = self.run(f"grep -v '^#' {TRACE}", timeout=EXAMINE_LIMIT)
         except (HostGone, OSError):
-            return ""
-        return kept.stdout.strip()
+            return []
+        return [line.strip() for line in kept.stdout.splitlines()]
 
     def examine(self, why: str) -> None:
         """Adds to processors.log what the emulated processors do, twice, a moment apart."""
