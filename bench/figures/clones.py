@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Many clones of one template: how fast they come, and what each that is there and idle costs.
 
-The guest of the template has said its byte and sleeps for ever, so a clone is as idle as can be.
+The guest says a byte and sleeps for ever.  For the storm it was saved before it did, for the count of
+those alive afterwards, so that such a clone is as idle as can be.
 """
 import contextlib
 import os
@@ -12,7 +13,7 @@ from pathlib import Path
 
 from bench.lib import machines
 from bench.lib.samples import Goal, Result, Row
-from bench.lib.templates import running, ticking
+from bench.lib.templates import running
 
 NAME = "clones"
 SUMMARY = "clones a second, 2 and 64 in flight; memory of each of 200 that are alive at once"
@@ -24,16 +25,15 @@ WANTED_A_SECOND, WANTED_PRIVATE_KIB, WANTED_HOST_KIB = 250, 2048, 1024
 
 def clone_command(context, folder) -> list:
     return [str(word) for word in machines.stencil(context.stencil, "-serial", "stdio", "-incoming",
-                                                   f"file:{folder}")]
+                                                   f"file:{folder},resume=on")]
 
 
-def sleeping(context) -> Path:
-    """A template whose guest sleeps."""
-    folder = context.scratch / "sleeping"
+def template(context, name: str, *more) -> Path:
+    folder = context.scratch / name
     argv = machines.stencil(context.stencil, "-kernel", context.tool("first-out.elf"), "-serial",
-                            "null")
+                            "null", *more)
     if not folder.exists():
-        with running(context, "sleeping", argv) as qmp:
+        with running(context, name, argv) as qmp:
             qmp.freeze(str(folder))
     return folder
 
@@ -82,7 +82,7 @@ def end_process(pid: int):
 
 def storm(context, log, in_flight: int) -> Row:
     """Clones a second, from exec to the first byte of each."""
-    clones = Clones(clone_command(context, ticking(context, "storm")), log)
+    clones = Clones(clone_command(context, template(context, "speaking", "-S")), log)
     started, ended, failures = 0, 0, 0
     with contextlib.closing(clones):
         began = time.monotonic()
@@ -131,7 +131,7 @@ def await_sleep(pids: list):
 
 
 def density(context, log) -> list:
-    folder = sleeping(context)
+    folder = template(context, "sleeping")
     clones = Clones(clone_command(context, folder), log)
     pids = []
     with contextlib.closing(clones):
