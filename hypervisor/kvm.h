@@ -13,9 +13,10 @@
 
 /*
  * Begins to open the device ("/dev/kvm"), to check it and to create an empty VM, beside the calling
- * thread: the kernel takes its time, and so do the command line and the template.  The process must
- * not fork any more.  What went wrong is what hypervisor_init says; after it, the split interrupt
- * controller of x86 exists (on AArch64 the machine model makes one when it has vCPUs).
+ * thread: the kernel takes its time, and so do the command line and the template.  A child that is
+ * forked afterwards cannot use it.  What went wrong is what hypervisor_init says; after it, the
+ * split interrupt controller of x86 exists (on AArch64 the machine model makes one when it has
+ * vCPUs).
  */
 Hypervisor *kvm_new(const char *device, GError **error);
 
